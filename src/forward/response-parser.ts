@@ -145,7 +145,7 @@ export class ResponseParser {
       return undefined;
     }
     this.#pending = undefined;
-    const head = parseHead(block.latin1Slice(0, end), this.#method);
+    const head = parseHead(block.toString('latin1', 0, end), this.#method);
     return this.#enter(head, block.subarray(end + 4));
   }
 
@@ -204,7 +204,7 @@ export class ResponseParser {
     this.#pending = undefined;
     if (line.length < 2 || line[line.length - 2] !== CR)
       throw bad('bare line feed in a chunked body');
-    this.#takeLine(line.latin1Slice(0, line.length - 2));
+    this.#takeLine(line.toString('latin1', 0, line.length - 2));
     return chunk.subarray(lf + 1);
   }
 
@@ -279,7 +279,7 @@ function parseFields(text: string, start: number): Fields {
     const colon = text.indexOf(':', at);
     if (colon === -1 || colon >= end) throw bad('header line without a colon');
     const name = text.slice(at, colon);
-    const value = text.slice(colon + 1, end).trim();
+    const value = trimSpace(text, colon + 1, end);
     if (!FIELD_NAME.test(name)) throw bad('header name is not a token');
     if (!FIELD_VALUE.test(value)) throw bad('control character in a header value');
     fields.rawHeaders.push(name, value);
@@ -287,6 +287,19 @@ function parseFields(text: string, start: number): Fields {
     at = end + 2;
   }
   return fields;
+}
+
+/** RFC 9110 section 5.6.3: only space and tab surround a value; String.trim would eat 0xA0 too. */
+function trimSpace(text: string, start: number, end: number): string {
+  let from = start;
+  let to = end;
+  while (from < to && isSpace(text.charCodeAt(from))) from += 1;
+  while (to > from && isSpace(text.charCodeAt(to - 1))) to -= 1;
+  return text.slice(from, to);
+}
+
+function isSpace(charCode: number): boolean {
+  return charCode === 0x20 || charCode === 0x09;
 }
 
 function noteField(fields: Fields, name: string, value: string): void {
