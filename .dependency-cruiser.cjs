@@ -2,7 +2,7 @@
  * The layering of src/: imports run downwards only.
  *
  *   cli -> server, admin -> router -> forward, upstreams, sessions
- *       -> config, engineio, headers, log -> errors
+ *       -> config, engineio, headers, forwarding, deadlines, log -> errors
  *
  * @type {import('dependency-cruiser').IConfiguration}
  */
@@ -11,7 +11,7 @@ const layers = [
   '^src/(server[.]ts$|admin/)',
   '^src/(router|guard)[.]ts$',
   '^src/(forward|upstreams|sessions)/',
-  '^src/(config/|engineio/|headers[.]ts$|log[.]ts$)',
+  '^src/(config/|engineio/|headers[.]ts$|forwarding[.]ts$|deadlines[.]ts$|log[.]ts$)',
   '^src/errors[.]ts$',
 ];
 
