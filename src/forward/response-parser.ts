@@ -1,4 +1,6 @@
 import { UnstickyError } from '../errors.ts';
+import { badAnswer, parseHead } from './response-head.ts';
+import type { ResponseHead } from './response-head.ts';
 
 /** Largest header block an upstream may send, in bytes. */
 export const MAX_HEAD_BYTES: number = 64 * 1024;
@@ -8,31 +10,10 @@ const MAX_TRAILER_BYTES = 16 * 1024;
 /** More interim (1xx) answers than this to one request is an attack or a bug. */
 const MAX_INTERIM_ANSWERS = 16;
 
-const STATUS_LINE = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
-const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const CHUNK_SIZE = /^([0-9a-fA-F]{1,12})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/;
 
 const CR = 0x0d;
 const LF = 0x0a;
-
-/** How the end of a body is told (RFC 9112 section 6.3). */
-export type BodyFraming = 'none' | 'length' | 'chunked' | 'close';
-
-/** Status line and header fields of an answer, checked so that Node writes them without throwing. */
-export interface ResponseHead {
-  readonly status: number;
-  readonly reason: string;
-  /** Flat `[name, value, …]`, order and case as received, latin1. */
-  readonly rawHeaders: readonly string[];
-  readonly framing: BodyFraming;
-  /** Bytes of the body; 0 unless framing is `length`. */
-  readonly contentLength: number;
-  /** Whether the upstream says that the connection may carry another request. */
-  readonly keepAlive: boolean;
-  /** `timeout` of the Keep-Alive header in milliseconds, if any. */
-  readonly keepAliveHintMs: number | undefined;
-}
 
 /** Where a parser delivers an answer; the calls come in this order. */
 export interface ResponseHandler {
@@ -96,7 +77,7 @@ export class ResponseParser {
 
   /** Takes what the upstream sent. */
   push(chunk: Buffer): void {
-    if (this.#state === 'idle') throw bad('bytes that belong to no request');
+    if (this.#state === 'idle') throw badAnswer('bytes that belong to no request');
     this.#started = true;
     let rest: Buffer | undefined = chunk;
     while (rest !== undefined && rest.length > 0) rest = this.#step(rest);
@@ -127,9 +108,9 @@ export class ResponseParser {
       case 'trailer':
         return this.#readLine(chunk);
       case 'idle':
-        throw bad('bytes after the end of the answer');
+        throw badAnswer('bytes after the end of the answer');
       case 'upgraded':
-        throw bad('parser was used after an upgrade');
+        throw badAnswer('parser was used after an upgrade');
     }
   }
 
@@ -138,7 +119,7 @@ export class ResponseParser {
     const searchFrom = this.#pending === undefined ? 0 : Math.max(0, this.#pending.length - 3);
     const end = block.indexOf('\r\n\r\n', searchFrom, 'latin1');
     if (end === -1 ? block.length > MAX_HEAD_BYTES : end > MAX_HEAD_BYTES) {
-      throw bad(`header block is larger than ${String(MAX_HEAD_BYTES)} bytes`);
+      throw badAnswer(`header block is larger than ${String(MAX_HEAD_BYTES)} bytes`);
     }
     if (end === -1) {
       this.#pending = block;
@@ -151,7 +132,9 @@ export class ResponseParser {
 
   #enter(head: ResponseHead, rest: Buffer): Buffer | undefined {
     if (head.status === 101) {
-      if (this.#handler.onUpgrade === undefined) throw bad('101 to a request that asked for none');
+      if (this.#handler.onUpgrade === undefined) {
+        throw badAnswer('101 to a request that asked for none');
+      }
       this.#state = 'upgraded';
       this.#handler.onUpgrade(head, rest);
       return undefined;
@@ -159,7 +142,7 @@ export class ResponseParser {
     if (head.status < 200) {
       // RFC 9110 section 15.2: interim answers may be dropped by a proxy that did not ask for them.
       this.#interimAnswers += 1;
-      if (this.#interimAnswers > MAX_INTERIM_ANSWERS) throw bad('too many interim answers');
+      if (this.#interimAnswers > MAX_INTERIM_ANSWERS) throw badAnswer('too many interim answers');
       return rest;
     }
     this.#handler.onHead(head);
@@ -196,32 +179,33 @@ export class ResponseParser {
     const lf = chunk.indexOf(LF);
     const piece = lf === -1 ? chunk : chunk.subarray(0, lf + 1);
     const line = this.#pending === undefined ? piece : Buffer.concat([this.#pending, piece]);
-    if (line.length > MAX_LINE_BYTES) throw bad('line in a chunked body is too long');
+    if (line.length > MAX_LINE_BYTES) throw badAnswer('line in a chunked body is too long');
     if (lf === -1) {
       this.#pending = line;
       return undefined;
     }
     this.#pending = undefined;
-    if (line.length < 2 || line[line.length - 2] !== CR)
-      throw bad('bare line feed in a chunked body');
+    if (line.length < 2 || line[line.length - 2] !== CR) {
+      throw badAnswer('bare line feed in a chunked body');
+    }
     this.#takeLine(line.toString('latin1', 0, line.length - 2));
     return chunk.subarray(lf + 1);
   }
 
   #takeLine(line: string): void {
     if (this.#state === 'chunk-end') {
-      if (line !== '') throw bad('chunk is longer than its size');
+      if (line !== '') throw badAnswer('chunk is longer than its size');
       this.#state = 'chunk-size';
       return;
     }
     if (this.#state === 'trailer') {
       this.#trailerBytes += line.length + 2;
-      if (this.#trailerBytes > MAX_TRAILER_BYTES) throw bad('trailer section is too large');
+      if (this.#trailerBytes > MAX_TRAILER_BYTES) throw badAnswer('trailer section is too large');
       if (line === '') this.#finish();
       return;
     }
     const size = CHUNK_SIZE.exec(line)?.[1];
-    if (size === undefined) throw bad('chunk size is not a number');
+    if (size === undefined) throw badAnswer('chunk size is not a number');
     this.#remaining = Number.parseInt(size, 16);
     this.#trailerBytes = 0;
     this.#state = this.#remaining === 0 ? 'trailer' : 'chunk-data';
@@ -231,117 +215,4 @@ export class ResponseParser {
     this.#state = 'idle';
     this.#handler.onEnd();
   }
-}
-
-function bad(detail: string): UnstickyError {
-  return new UnstickyError('UPSTREAM_BAD_ANSWER', detail);
-}
-
-interface Fields {
-  rawHeaders: string[];
-  contentLength: number | undefined;
-  transferEncoding: string | undefined;
-  connection: string;
-  keepAliveHintMs: number | undefined;
-}
-
-function parseHead(text: string, method: string): ResponseHead {
-  const lineEnd = text.indexOf('\r\n');
-  const statusLine = lineEnd === -1 ? text : text.slice(0, lineEnd);
-  const match = STATUS_LINE.exec(statusLine);
-  if (match === null) throw bad('status line is malformed');
-  const status = Number(match[2]);
-  const fields = parseFields(text, lineEnd === -1 ? text.length : lineEnd + 2);
-  const framing = framingOf(status, method, fields, match[1] === '1');
-  const persistent = match[1] === '1' ? !fields.connection.includes('close') : false;
-  return {
-    status,
-    reason: match[3] ?? '',
-    rawHeaders: fields.rawHeaders,
-    framing,
-    contentLength: framing === 'length' ? (fields.contentLength ?? 0) : 0,
-    keepAlive: persistent && framing !== 'close',
-    keepAliveHintMs: fields.keepAliveHintMs,
-  };
-}
-
-function parseFields(text: string, start: number): Fields {
-  const fields: Fields = {
-    rawHeaders: [],
-    contentLength: undefined,
-    transferEncoding: undefined,
-    connection: '',
-    keepAliveHintMs: undefined,
-  };
-  for (let at = start; at < text.length;) {
-    const eol = text.indexOf('\r\n', at);
-    const end = eol === -1 ? text.length : eol;
-    const colon = text.indexOf(':', at);
-    if (colon === -1 || colon >= end) throw bad('header line without a colon');
-    const name = text.slice(at, colon);
-    const value = trimSpace(text, colon + 1, end);
-    if (!FIELD_NAME.test(name)) throw bad('header name is not a token');
-    if (!FIELD_VALUE.test(value)) throw bad('control character in a header value');
-    fields.rawHeaders.push(name, value);
-    noteField(fields, name, value);
-    at = end + 2;
-  }
-  return fields;
-}
-
-/** RFC 9110 section 5.6.3: only space and tab surround a value; String.trim would eat 0xA0 too. */
-function trimSpace(text: string, start: number, end: number): string {
-  let from = start;
-  let to = end;
-  while (from < to && isSpace(text.charCodeAt(from))) from += 1;
-  while (to > from && isSpace(text.charCodeAt(to - 1))) to -= 1;
-  return text.slice(from, to);
-}
-
-function isSpace(charCode: number): boolean {
-  return charCode === 0x20 || charCode === 0x09;
-}
-
-function noteField(fields: Fields, name: string, value: string): void {
-  switch (name.length) {
-    case 10:
-      noteConnectionField(fields, name.toLowerCase(), value);
-      break;
-    case 14:
-      if (name.toLowerCase() === 'content-length') noteContentLength(fields, value);
-      break;
-    case 17:
-      if (name.toLowerCase() !== 'transfer-encoding') break;
-      if (fields.transferEncoding !== undefined) throw bad('two Transfer-Encoding headers');
-      fields.transferEncoding = value.toLowerCase();
-      break;
-    default:
-      break;
-  }
-}
-
-function noteConnectionField(fields: Fields, name: string, value: string): void {
-  if (name === 'connection') fields.connection += `,${value.toLowerCase()}`;
-  if (name !== 'keep-alive') return;
-  const seconds = /(?:^|[\s,])timeout=(\d{1,6})/i.exec(value)?.[1];
-  if (seconds !== undefined) fields.keepAliveHintMs = Number(seconds) * 1000;
-}
-
-function noteContentLength(fields: Fields, value: string): void {
-  if (!/^\d{1,15}$/.test(value)) throw bad('Content-Length is not a number');
-  if (fields.contentLength !== undefined) throw bad('two Content-Length headers');
-  fields.contentLength = Number(value);
-}
-
-/** RFC 9112 section 6.3, with every ambiguous case refused. */
-function framingOf(status: number, method: string, fields: Fields, http11: boolean): BodyFraming {
-  const { transferEncoding, contentLength } = fields;
-  if (transferEncoding !== undefined) {
-    if (contentLength !== undefined) throw bad('both Transfer-Encoding and Content-Length');
-    if (transferEncoding !== 'chunked' || !http11)
-      throw bad('Transfer-Encoding other than chunked');
-  }
-  if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return 'none';
-  if (transferEncoding !== undefined) return 'chunked';
-  return contentLength === undefined ? 'close' : 'length';
 }

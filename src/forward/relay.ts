@@ -1,0 +1,262 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Deadlines, Expiring } from '../deadlines.ts';
+import { UnstickyError } from '../errors.ts';
+import type { Upstream } from '../upstreams/upstream.ts';
+import { writeAnswerHead } from './answer.ts';
+import type { HeldAnswer } from './answer.ts';
+import type { Exchange, UpstreamConnection } from './connection.ts';
+import type { ConnectionPool } from './connection-pool.ts';
+import type { ResponseHead } from './response-head.ts';
+
+/** A handshake answer above this size is passed on as it comes: it is no open packet. */
+export const MAX_HELD_BYTES: number = 64 * 1024;
+/** Bodies up to this size are shown to the router, which looks for close packets and error answers. */
+const MAX_SAMPLE_BYTES = 512;
+
+/** How the request's body reaches the upstream. */
+export type RequestBody = 'none' | 'length' | 'chunked';
+
+/** A request that has been decided on: where it goes and what it may cost. */
+export interface RelayRequest {
+  readonly req: IncomingMessage;
+  readonly res: ServerResponse;
+  readonly upstream: Upstream;
+  /** Request line and header block for this kind of connection, the empty line included. */
+  readonly head: (connection: 'keep-alive' | 'close') => string;
+  readonly body: RequestBody;
+  /** Largest body in bytes; above it the client gets 413. */
+  readonly bodyLimitBytes: number;
+  /** Time until the answer begins, and between two pieces of it, in milliseconds. */
+  readonly answerMs: number;
+  /**
+   * `hold`: an answer of at most {@link MAX_HELD_BYTES} is handed over instead of written.
+   * `stream`: the answer is written to the client as it comes.
+   */
+  readonly mode: 'hold' | 'stream';
+  /** Called once, when nothing more will be written. */
+  readonly onDone: (outcome: RelayOutcome) => void;
+}
+
+/** How a relayed request ended. */
+export type RelayOutcome =
+  | { readonly kind: 'held'; readonly answer: HeldAnswer }
+  | {
+      readonly kind: 'answered';
+      readonly head: ResponseHead;
+      readonly bytes: number;
+      /** The request's and the answer's whole body if each was small, else undefined. */
+      readonly requestSample: Buffer | undefined;
+      readonly answerSample: Buffer | undefined;
+    }
+  | {
+      readonly kind: 'failed';
+      readonly error: UnstickyError;
+      /** Whether a byte of an answer had come: then nothing may be sent again. */
+      readonly started: boolean;
+      /** Whether the client has seen a status line: then its connection has been cut. */
+      readonly answering: boolean;
+    }
+  | { readonly kind: 'client-gone' };
+
+/** One request on its way to an upstream and back. */
+export class Relay implements Exchange, Expiring {
+  expiresAtMs = 0;
+  readonly #request: RelayRequest;
+  readonly #pool: ConnectionPool;
+  readonly #deadlines: Deadlines;
+  #connection: UpstreamConnection | undefined;
+  #head: ResponseHead | undefined;
+  #held: Buffer[] | undefined;
+  #bytes = 0;
+  #requestBytes = 0;
+  #sample: Buffer | undefined;
+  #requestSample: Buffer | undefined;
+  #over = false;
+
+  constructor(request: RelayRequest, pool: ConnectionPool, deadlines: Deadlines) {
+    this.#request = request;
+    this.#pool = pool;
+    this.#deadlines = deadlines;
+    this.#held = request.mode === 'hold' ? [] : undefined;
+  }
+
+  /** Sends the request. */
+  start(): void {
+    const { req, res, body } = this.#request;
+    res.on('close', this.#onClientClose);
+    if (body === 'none') {
+      this.#send('repeatable');
+      return;
+    }
+    this.#send('once');
+    req.on('data', this.#onRequestData);
+    req.on('end', this.#onRequestEnd);
+  }
+
+  /** Ends the request from within: the upstream's side is closed, the outcome is `failed`. */
+  abort(error: UnstickyError): void {
+    if (this.#over) return;
+    this.#connection?.destroy();
+    this.onFailure(error);
+  }
+
+  onExpired(): void {
+    this.abort(new UnstickyError('UPSTREAM_TIMEOUT'));
+  }
+
+  onHead(head: ResponseHead): void {
+    this.#head = head;
+    this.#deadlines.start(this, this.#request.answerMs);
+    if (head.framing === 'length' && head.contentLength > MAX_HELD_BYTES) this.#held = undefined;
+    if (this.#held === undefined) this.#writeHead(head);
+  }
+
+  onBody(chunk: Buffer): void {
+    this.#deadlines.start(this, this.#request.answerMs);
+    this.#sample = this.#bytes === 0 && chunk.length <= MAX_SAMPLE_BYTES ? chunk : undefined;
+    this.#bytes += chunk.length;
+    if (this.#held === undefined) {
+      this.#write(chunk);
+      return;
+    }
+    this.#held.push(chunk);
+    if (this.#bytes > MAX_HELD_BYTES) this.#stopHolding();
+  }
+
+  onEnd(): void {
+    const head = this.#head;
+    if (this.#over || head === undefined) return;
+    this.#finish();
+    const { req, res, body, onDone } = this.#request;
+    if (this.#held !== undefined) {
+      onDone({ kind: 'held', answer: { head, body: Buffer.concat(this.#held) } });
+      return;
+    }
+    res.end();
+    if (res.writableLength > 0) this.#watchStall(res);
+    // An early answer: the rest of the body is read and dropped, so that the client can read it.
+    if (body !== 'none' && !req.readableEnded) req.resume();
+    onDone({
+      kind: 'answered',
+      head,
+      bytes: this.#bytes,
+      requestSample: this.#requestSample,
+      answerSample: this.#bytes === 0 ? Buffer.alloc(0) : this.#sample,
+    });
+  }
+
+  onFailure(error: UnstickyError): void {
+    if (this.#over) return;
+    if (this.#mayRepeat(error)) {
+      this.#pool.reuseFailed();
+      this.#send('fresh');
+      return;
+    }
+    const started = this.#head !== undefined || this.#connection?.started === true;
+    this.#finish();
+    const { res, onDone } = this.#request;
+    const answering = res.headersSent;
+    // Once the status line is out the only honest end is a cut connection (RFC 9112 section 8).
+    if (answering) res.destroy();
+    onDone({ kind: 'failed', error, started, answering });
+  }
+
+  onDrain(): void {
+    this.#request.req.resume();
+  }
+
+  /**
+   * A used connection that its upstream closed without a byte of answer most likely closed before
+   * the request arrived. A poll is asked again on a new connection to the same upstream: if it had
+   * been processed all the same, its answer is lost with or without the second try. A request with
+   * a body could be a message sent twice, and never is.
+   */
+  #mayRepeat(error: UnstickyError): boolean {
+    const connection = this.#connection;
+    if (error.code !== 'UPSTREAM_RESET' || connection === undefined) return false;
+    return connection.reused && !connection.started && this.#request.body === 'none';
+  }
+
+  #send(purpose: 'fresh' | 'once' | 'repeatable'): void {
+    const { req, head, body, answerMs } = this.#request;
+    const connection = this.#pool.acquire(purpose);
+    this.#connection = connection;
+    this.#deadlines.start(this, answerMs);
+    connection.begin(req.method ?? 'GET', head(this.#pool.connectionHeader), this, body === 'none');
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#deadlines.stop(this);
+    const { req, res, body } = this.#request;
+    res.off('close', this.#onClientClose);
+    res.off('drain', this.#onClientDrain);
+    if (body === 'none') return;
+    req.off('data', this.#onRequestData);
+    req.off('end', this.#onRequestEnd);
+  }
+
+  readonly #onClientClose = (): void => {
+    if (this.#over) return;
+    this.#finish();
+    this.#connection?.destroy();
+    this.#request.onDone({ kind: 'client-gone' });
+  };
+
+  readonly #onRequestData = (chunk: Buffer): void => {
+    this.#requestBytes += chunk.length;
+    const { req, body, bodyLimitBytes } = this.#request;
+    if (this.#requestBytes > bodyLimitBytes) {
+      req.pause();
+      this.abort(new UnstickyError('BODY_TOO_LARGE'));
+      return;
+    }
+    const whole = this.#requestBytes === chunk.length && chunk.length <= MAX_SAMPLE_BYTES;
+    this.#requestSample = whole ? chunk : undefined;
+    if (body === 'chunked') this.#connection?.write(`${chunk.length.toString(16)}\r\n`);
+    const more = this.#connection?.write(chunk) ?? true;
+    if (body === 'chunked') this.#connection?.write('\r\n');
+    if (!more) req.pause();
+  };
+
+  readonly #onRequestEnd = (): void => {
+    if (this.#request.body === 'chunked') this.#connection?.write('0\r\n\r\n');
+    this.#connection?.endRequest();
+  };
+
+  readonly #onClientDrain = (): void => {
+    this.#deadlines.start(this, this.#request.answerMs);
+    this.#connection?.resume();
+  };
+
+  #writeHead(head: ResponseHead): void {
+    this.#request.res.on('drain', this.#onClientDrain);
+    writeAnswerHead(this.#request.res, head);
+  }
+
+  #write(chunk: Buffer): void {
+    if (this.#request.res.write(chunk)) return;
+    this.#connection?.pause();
+  }
+
+  /** A client that never reads the rest of its answer must not hold it for ever. */
+  #watchStall(res: ServerResponse): void {
+    const watch: Expiring = {
+      expiresAtMs: 0,
+      onExpired: () => {
+        res.destroy();
+      },
+    };
+    this.#deadlines.start(watch, this.#request.answerMs);
+    res.once('close', () => {
+      this.#deadlines.stop(watch);
+    });
+  }
+
+  #stopHolding(): void {
+    const chunks = this.#held ?? [];
+    this.#held = undefined;
+    if (this.#head !== undefined) this.#writeHead(this.#head);
+    for (const chunk of chunks) this.#write(chunk);
+  }
+}
