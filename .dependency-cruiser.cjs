@@ -11,7 +11,7 @@ const layers = [
   '^src/(server[.]ts$|admin/)',
   '^src/(router|guard)[.]ts$',
   '^src/(forward|upstreams|sessions)/',
-  '^src/(config/|engineio/|headers[.]ts$|forwarding[.]ts$|deadlines[.]ts$|log[.]ts$)',
+  '^src/(config/|engineio/|(headers|forwarding|deadlines|log|log-writer)[.]ts$)',
   '^src/errors[.]ts$',
 ];
 
@@ -38,7 +38,7 @@ const homes = [
   },
   {
     packages: ['pino', 'pino-pretty'],
-    home: '^src/log[.]ts$',
+    home: '^src/log(-writer)?[.]ts$',
     why: 'log lines are shaped in one place, where secrets are kept out of them',
   },
 ].map(({ packages, home, why }) => ({
