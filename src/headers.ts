@@ -34,14 +34,15 @@ const NEVER_HOP_BY_HOP: ReadonlySet<string> = new Set([
  * Left out: hop-by-hop fields and those that `Connection` lists (RFC 9110 section 7.6.1), `Expect`
  * (Node has answered it), forwarding headers and names that a CGI-style server cannot tell from
  * them (`X_Forwarded_For`). `Transfer-Encoding` is written as plain `chunked` or not at all, and
- * then without `Content-Length`.
+ * then without `Content-Length`. A request without `Host` (HTTP/1.0) gets an empty one, which is how
+ * HTTP/1.1 says that there is none (RFC 9112 section 3.2).
  */
 export function requestLines(rawHeaders: readonly string[], rewrite: RequestRewrite): string {
   const { forwarding, drop, connection } = rewrite;
   const listed = listedByConnection(rawHeaders);
   const transferEncoding = headerValue(rawHeaders, 'transfer-encoding');
   const chunked = transferEncoding?.trim().toLowerCase() === 'chunked';
-  let lines = '';
+  let lines = headerCount(rawHeaders, 'host') === 0 ? 'Host: \r\n' : '';
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const name = rawHeaders[i] ?? '';
     if (isHopByHop(name) || isForwarding(name)) continue;

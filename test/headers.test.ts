@@ -4,7 +4,7 @@ import {
   headerCount,
   headerValue,
   listContains,
-  requestLines,
+  requestLines as linesWithHost,
   responseHeaders,
   type RequestRewrite,
 } from '../src/headers.ts';
@@ -34,6 +34,13 @@ const value = fc.oneof(
   fc.constantFrom('close', 'keep-alive, X-A', 'chunked', 'Host, Cookie', 'upgrade'),
 );
 const flatHeaders = fc.array(fc.tuple(name, value), { maxLength: 12 }).map((pairs) => pairs.flat());
+
+/** The lines for a request that also has a `Host`, without that. */
+function requestLines(raw: readonly string[], rewrite: RequestRewrite): string {
+  const lines = linesWithHost(['Host', 'a', ...raw], rewrite);
+  expect(lines.startsWith('Host: a\r\n')).toBe(true);
+  return lines.slice('Host: a\r\n'.length);
+}
 
 function pairsOf(lines: string): string[][] {
   return lines
@@ -68,6 +75,10 @@ describe('requestLines', () => {
       'hOST: chat.example:8099\r\nX-B: é\xff\r\nX-A: 1\r\nx-b: 2\r\nCookie: io=1\r\n' +
         'Connection: keep-alive\r\n',
     );
+  });
+
+  test('says that there is no Host where the client gave none', () => {
+    expect(linesWithHost([], PLAIN)).toBe('Host: \r\nConnection: keep-alive\r\n');
   });
 
   test('removes hop-by-hop headers in any case', () => {
@@ -166,8 +177,9 @@ describe('requestLines', () => {
         const lines = rest.map((pair) => pair.join('\n'));
         const before = pairsOfFlat(raw).map((pair) => pair.join('\n'));
         expect(isSubsequence(lines, before)).toBe(true);
-        for (const [key = ''] of rest)
-          {expect(key).not.toMatch(/^(te|trailer|upgrade|x[-_]forwarded.*)$/i);}
+        for (const [key = ''] of rest) {
+          expect(key).not.toMatch(/^(te|trailer|upgrade|x[-_]forwarded.*)$/i);
+        }
       }),
     );
   });
