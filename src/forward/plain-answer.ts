@@ -1,0 +1,57 @@
+import { STATUS_CODES } from 'node:http';
+import type { ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { ERRORS } from '../errors.ts';
+import type { ErrorCode } from '../errors.ts';
+
+/** Time a client gets to read the last bytes and close, in milliseconds. */
+export const LINGER_MS = 5000;
+
+/**
+ * Answers with an error's status and sentence, as text. A connection whose request has not been
+ * read to its end is closed after it; an answer that has begun is cut off instead.
+ */
+export function answerPlainly(res: ServerResponse, code: ErrorCode): void {
+  if (res.headersSent) {
+    res.destroy();
+    return;
+  }
+  const { status, message } = ERRORS[code];
+  writeText(res, status, message);
+}
+
+/** Answers with a status and one line of text; headers set before stay. */
+export function writeText(res: ServerResponse, status: number, line: string): void {
+  if (!res.req.complete) res.setHeader('Connection', 'close');
+  res.writeHead(status, textHeaders(line));
+  res.end(`${line}\n`);
+}
+
+/** The same for a socket that Node has handed over for an upgrade: one answer, then it is closed. */
+export function answerSocketPlainly(socket: Duplex, code: ErrorCode): void {
+  const { status, message } = ERRORS[code];
+  const fields = Object.entries({ ...textHeaders(message), Connection: 'close' });
+  const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
+  const reason = STATUS_CODES[status] ?? '';
+  socket.end(`HTTP/1.1 ${String(status)} ${reason}\r\n${lines}\r\n${message}\n`);
+  // Unread bytes would turn the close into a reset, which can take the answer with it.
+  socket.resume();
+  destroyLater(socket);
+}
+
+/** Destroys a stream that is not closed within {@link LINGER_MS}. */
+export function destroyLater(stream: Duplex): void {
+  if (stream.closed) return;
+  const timer = setTimeout(() => stream.destroy(), LINGER_MS).unref();
+  stream.once('close', () => {
+    clearTimeout(timer);
+  });
+}
+
+function textHeaders(line: string): Record<string, string> {
+  return {
+    'Content-Type': 'text/plain; charset=utf-8',
+    'Content-Length': String(Buffer.byteLength(line) + 1),
+    'X-Content-Type-Options': 'nosniff',
+  };
+}
