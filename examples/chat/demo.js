@@ -93,8 +93,11 @@ function tellServers() {
 
 async function startRouter() {
   const bin = join(here, '../../bin/unsticky.js');
-  const args = ['start', '-c', join(here, 'unsticky.yaml'), '--listen', `127.0.0.1:${routerPort}`];
-  for (const { port } of servers) args.push('--upstream', `http://127.0.0.1:${port}`);
+  const args = ['start', '-c', join(here, 'unsticky.yaml')];
+  if (routerPort !== 8099) args.push('--listen', `127.0.0.1:${routerPort}`);
+  if (servers.some(({ port }, i) => port !== [10015, 10016][i])) {
+    for (const { port } of servers) args.push('--upstream', `http://127.0.0.1:${port}`);
+  }
   router = spawn(process.execPath, [bin, ...args], { stdio: ['ignore', 'inherit', 'inherit'] });
   router.once('exit', (code) => stopping || stop(new Error(`the router ended with ${code}`)));
   for (let attempt = 0; !(await accepts(routerPort)); attempt++) {
