@@ -35,19 +35,28 @@ export class RawClient {
 
   /** Waits until something that matches has come. */
   async until(pattern: RegExp, ms = 5000): Promise<string> {
+    return this.#until(String(pattern), () => pattern.test(this.#received), ms);
+  }
+
+  /** Waits until this many status lines have come. */
+  async untilAnswers(count: number, ms = 5000): Promise<string> {
+    return this.#until(`${String(count)} answers`, () => this.statuses.length >= count, ms);
+  }
+
+  async #until(label: string, isThere: () => boolean, ms: number): Promise<string> {
     const arrived = new Promise<void>((resolve, reject) => {
       const look = (): void => {
-        if (!pattern.test(this.#received)) return;
+        if (!isThere()) return;
         this.socket.off('data', look);
         resolve();
       };
       this.socket.on('data', look);
       void this.closed.then(() =>
-        reject(new Error(`closed before ${String(pattern)} came, after: ${this.#received}`)),
+        reject(new Error(`closed before ${label} came, after: ${this.#received}`)),
       );
       look();
     });
-    await withDeadline(arrived, ms, `received ${String(pattern)}`);
+    await withDeadline(arrived, ms, `received ${label}`);
     return this.#received;
   }
 

@@ -1,0 +1,170 @@
+import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { ServerOptions } from 'node:http';
+import type { Server as TlsServer } from 'node:https';
+import type { Duplex } from 'node:stream';
+import type { Config } from './config/config.ts';
+import { ERRORS, type ErrorCode } from './errors.ts';
+
+/** Node enforces its time limits only at this beat. */
+const CONNECTIONS_CHECK_MS = 2_000;
+
+const TCP_KEEP_ALIVE_MS = 30_000;
+
+const MAX_HEADER_BYTES = 16 * 1024;
+
+/** How long a refused client may take to read why, and what it still sends is thrown away. */
+const LINGER_MS = 1_000;
+
+/**
+ * Options for `http.createServer` and `https.createServer` at the edge: strict parsing, time limits
+ * for slow clients, TCP keep-alive that finds half-open connections. Use with {@link hardenServer},
+ * which sets what is no option.
+ */
+export function serverOptions({
+  timeouts,
+}: {
+  timeouts: Pick<Config['timeouts'], 'clientHeaderMs' | 'clientRequestMs' | 'keepAliveMs'>;
+}): ServerOptions & { handshakeTimeout: number } {
+  return {
+    insecureHTTPParser: false,
+    maxHeaderSize: MAX_HEADER_BYTES,
+    // The guard asks for it, and unlike Node lets the refusal be logged.
+    requireHostHeader: false,
+    // Node insists on this order.
+    headersTimeout: Math.min(timeouts.clientHeaderMs, timeouts.clientRequestMs),
+    requestTimeout: timeouts.clientRequestMs,
+    connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
+    keepAliveTimeout: timeouts.keepAliveMs,
+    handshakeTimeout: timeouts.clientHeaderMs,
+    keepAlive: true,
+    keepAliveInitialDelay: TCP_KEEP_ALIVE_MS,
+    noDelay: true,
+  };
+}
+
+/** Who gets what a hardened server lets through, and hears what it refuses. */
+export interface ServerHandlers {
+  /** Called for one request of a connection at a time. */
+  readonly onRequest: (req: IncomingMessage, res: ServerResponse) => void;
+  /** Called for upgrades of any kind; the socket has an error listener already. */
+  readonly onUpgrade: (req: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  /** The connection has been answered, if it could be, and is closing. */
+  readonly onRefused: (code: ErrorCode, socket: Duplex) => void;
+}
+
+/**
+ * Stands between a server and the router: takes the server's `request`, `upgrade`, `connect` and
+ * `clientError` events, so that nothing reaches the handlers beside it.
+ *
+ * A connection has one request in flight. Node runs pipelined ones at once and has no limit for it,
+ * so that one client connection could hold hundreds of upstream ones. A request behind an unanswered
+ * one closes the connection without a word, since any answer would be read as the first one's; no
+ * browser and no proxy pipelines. Behind an answer that is under way it waits: the client may have
+ * all of it before we know.
+ */
+export function hardenServer(server: Server | TlsServer, handlers: ServerHandlers): void {
+  const current = new WeakMap<Duplex, ServerResponse>();
+  const waiting = new WeakSet<Duplex>();
+  const refused = new WeakSet<Duplex>();
+  const { onRequest, onUpgrade, onRefused } = handlers;
+
+  // Lines above the default of 1000 are cut from `rawHeaders` while the parser still obeys them
+  // (Node < 22.23.2, CVE-2026-58044): a hidden Transfer-Encoding smuggles. The guard counts instead.
+  server.maxHeadersCount = 0;
+
+  const refuse = (code: ErrorCode, socket: Duplex): void => {
+    // What has arrived is parsed to its end all the same, and may be refused again and again.
+    if (refused.has(socket)) return;
+    refused.add(socket);
+    if (isAnswerable(current.get(socket)) && !waiting.has(socket)) refuseSocket(socket, code);
+    else socket.destroy();
+    onRefused(code, socket);
+  };
+  const inTurn = (socket: Duplex, pass: () => void): void => {
+    const before = current.get(socket);
+    if (before === undefined || before.writableEnded) {
+      pass();
+    } else if (before.headersSent && !waiting.has(socket)) {
+      waiting.add(socket);
+      before.once('finish', () => {
+        waiting.delete(socket);
+        if (socket.writable) pass();
+      });
+    } else {
+      refuse('PIPELINED', socket);
+    }
+  };
+
+  server.on('request', (req: IncomingMessage, res: ServerResponse) => {
+    inTurn(req.socket, () => {
+      current.set(req.socket, res);
+      onRequest(req, res);
+    });
+  });
+
+  server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on('error', ignore);
+    inTurn(socket, () => {
+      onUpgrade(req, socket, head);
+    });
+  });
+
+  server.on('connect', (_req: IncomingMessage, socket: Duplex) => {
+    socket.on('error', ignore);
+    refuse('METHOD_NOT_ALLOWED', socket);
+  });
+
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    const code = codeOf(error);
+    if (code === undefined) socket.destroy();
+    else refuse(code, socket);
+  });
+}
+
+/**
+ * Answers with the error's status on a socket that no `ServerResponse` owns and closes it: in peace
+ * if the client reads, by force after a second. Never throws.
+ */
+export function refuseSocket(socket: Duplex, code: ErrorCode): void {
+  const { status, message } = ERRORS[code];
+  socket.on('error', ignore);
+  const linger = setTimeout(() => {
+    socket.destroy();
+  }, LINGER_MS);
+  socket.once('close', () => {
+    clearTimeout(linger);
+  });
+  socket.end(
+    `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}\r\n` +
+      'Connection: close\r\nContent-Type: text/plain\r\n' +
+      `Content-Length: ${String(message.length)}\r\n\r\n${message}`,
+  );
+  // Closing with unread bytes would reset the connection, and the client might not see the answer.
+  socket.resume();
+}
+
+/** Whether raw bytes would be read as the answer to what they answer, and not as part of another. */
+function isAnswerable(before: ServerResponse | undefined): boolean {
+  if (before === undefined || before.writableEnded) return true;
+  return !before.headersSent && !before.req.complete;
+}
+
+/** Undefined for what is no fault of a request: the client is gone, or its TLS handshake failed. */
+function codeOf({ code = '' }: NodeJS.ErrnoException): ErrorCode | undefined {
+  switch (code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return 'HEADERS_TOO_LARGE';
+    case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
+      return 'BODY_TOO_LARGE';
+    case 'HPE_INVALID_VERSION':
+      return 'HTTP_VERSION';
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return 'REQUEST_TIMEOUT';
+    default:
+      return code.startsWith('HPE_') ? 'MALFORMED_REQUEST' : undefined;
+  }
+}
+
+function ignore(): void {
+  // The socket's end is what counts, and `close` tells it.
+}
