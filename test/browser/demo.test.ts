@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest';
@@ -162,4 +162,18 @@ test('a port in use is named in one line', async () => {
   } finally {
     taken.close();
   }
+});
+
+test('Ctrl-C ends the servers and the router', async () => {
+  let port = 0;
+  const other = await withFreePort(async (free) => {
+    port = free;
+    return startDemo(['--port', String(free), '--servers', '0,0']);
+  });
+  const pids = [...other.output().matchAll(/kill (\d+)/g)].map((match) => Number(match[1]));
+  await other.close('SIGINT');
+  expect(pids).toHaveLength(2);
+  for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow('ESRCH');
+  const [refusal] = (await once(connect(port, '127.0.0.1'), 'error')) as [NodeJS.ErrnoException];
+  expect(refusal.code).toBe('ECONNREFUSED');
 });

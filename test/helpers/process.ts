@@ -30,6 +30,8 @@ export async function startProcess(
 ): Promise<RunningProcess> {
   const child = spawn(command, args, {
     cwd: options.cwd,
+    // An ordinary user's PATH on Debian leaves out the folder where nginx lives.
+    env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/local/sbin` },
     // An open standard input: programs that watch it end with this process, however it ends.
     stdio: ['pipe', 'pipe', 'pipe'],
   });
