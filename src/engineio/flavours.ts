@@ -132,7 +132,6 @@ export function recogniseFlavour(open: OpenPacket, header: HeaderOf): Flavour {
  * leave the binding to its time to live.
  */
 export function saysSessionUnknown(answer: SessionAnswer): Flavour | undefined {
-  if (answer.status < 400) return undefined;
   return FLAVOURS.find((traits) => traits.saysUnknown(answer))?.flavour;
 }
 

@@ -40,7 +40,7 @@ export function guessableSid(sid: string): boolean {
  *
  * @param rawHeaders - name, value, name, value, … as node:http gives them
  */
-export function carriedSid(rawHeaders: readonly string[]): string[] {
+export function carriedSids(rawHeaders: readonly string[]): string[] {
   const sids: string[] = [];
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
     const name = rawHeaders[at]?.toLowerCase();
@@ -57,7 +57,7 @@ export function carriedSid(rawHeaders: readonly string[]): string[] {
 
 /**
  * The same headers without any sid for a server to reuse: no `io` header, no `io` cookie that
- * {@link carriedSid} would report. Everything else stays byte for byte and in order; a Cookie
+ * {@link carriedSids} would report. Everything else stays byte for byte and in order; a Cookie
  * header with nothing left is dropped.
  */
 export function withoutIoCookie(rawHeaders: readonly string[]): string[] {

@@ -25,6 +25,10 @@ const DISGUISED = 32;
 const AMPERSAND = 0x26;
 const SEMICOLON = 0x3b;
 const EQUALS = 0x3d;
+const PERCENT = 0x25;
+const PLUS = 0x2b;
+const BRACKET = 0x5b;
+const SPACE = 0x20;
 
 /** Longest target, in characters, that a sid may keep in memory: a slice holds on to its whole parent. */
 const MAX_SHARED_TARGET = 512;
@@ -75,7 +79,8 @@ function readQuery(target: string, from: number): EngineQuery | string {
   const query: Draft = { ...NO_QUERY };
   let seen = 0;
   let afterSemicolon = false;
-  for (let start = from; start < target.length;) {
+  let start = from;
+  while (start < target.length) {
     const nameEnd = scan(target, start, EQUALS);
     const end = scan(target, nameEnd, AMPERSAND);
     const parameter = parameterOf(target, start, nameEnd);
@@ -126,21 +131,31 @@ function parameterOf(target: string, start: number, end: number): number {
 
 function disguise(target: string, start: number, end: number): number {
   for (let at = start; at < end; at++) {
-    const character = target[at];
-    if (character === '%' || character === '+' || character === '[') {
-      return isDisguised(target.slice(start, end)) ? DISGUISED : 0;
-    }
+    const code = target.charCodeAt(at);
+    if (code !== PERCENT && code !== PLUS && code !== BRACKET) continue;
+    const name = decodedName(target, start, end);
+    return name === 'sid' || name === 'transport' || name === 'EIO' ? DISGUISED : 0;
   }
   return 0;
 }
 
-/** PHP, besides decoding, drops blanks before a name and takes `sid[]` and `sid\0` for `sid`. */
-function isDisguised(name: string): boolean {
-  const decoded = name
-    .replaceAll('+', ' ')
-    .replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
-  const [plain = ''] = decoded.trimStart().split(/[[\0]/, 1);
-  return plain === 'sid' || plain === 'transport' || plain === 'EIO';
+/**
+ * The beginning of a name, as a server that decodes it may see it. PHP also drops blanks before a
+ * name, and takes `sid[]` and `sid\0` for `sid`.
+ */
+function decodedName(target: string, start: number, end: number): string {
+  let name = '';
+  for (let at = start; at < end && name.length <= 'transport'.length; at++) {
+    const hex = target.slice(at + 1, at + 3);
+    const isEscape = target.charCodeAt(at) === PERCENT && /^[0-9a-f]{2}$/i.test(hex);
+    const code = isEscape ? parseInt(hex, 16) : target.charCodeAt(at);
+    if (isEscape) at += 2;
+    const isBlank = code === PLUS ? !isEscape : code <= SPACE;
+    if (isBlank && name === '') continue;
+    if (code === BRACKET || code === 0) break;
+    name += String.fromCharCode(code);
+  }
+  return name;
 }
 
 /** Puts a value into the query; returns what is wrong with it, if anything. */
