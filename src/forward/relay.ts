@@ -84,11 +84,8 @@ export class Relay implements Exchange, Expiring {
   start(): void {
     const { req, res, body } = this.#request;
     res.on('close', this.#onClientClose);
-    if (body === 'none') {
-      this.#send('repeatable');
-      return;
-    }
-    this.#send('once');
+    this.#send(this.#repeatable ? 'repeatable' : 'once');
+    if (body === 'none') return;
     req.on('data', this.#onRequestData);
     req.on('end', this.#onRequestEnd);
   }
@@ -174,7 +171,12 @@ export class Relay implements Exchange, Expiring {
   #mayRepeat(error: UnstickyError): boolean {
     const connection = this.#connection;
     if (error.code !== 'UPSTREAM_RESET' || connection === undefined) return false;
-    return connection.reused && !connection.started && this.#request.body === 'none';
+    return connection.reused && !connection.started && this.#repeatable;
+  }
+
+  get #repeatable(): boolean {
+    const { req, body } = this.#request;
+    return body === 'none' && (req.method === 'GET' || req.method === 'HEAD');
   }
 
   #send(purpose: 'fresh' | 'once' | 'repeatable'): void {

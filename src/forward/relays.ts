@@ -5,6 +5,7 @@ import { ConnectionPool } from './connection-pool.ts';
 import { Relay } from './relay.ts';
 import type { RelayOutcome, RelayRequest } from './relay.ts';
 
+/** What {@link Relays} needs to know. */
 export interface RelaysOptions {
   readonly connectTimeoutMs: number;
   readonly now: () => number;
