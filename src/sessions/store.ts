@@ -1,9 +1,14 @@
+import { UnstickyError } from '../errors.ts';
+
 /** The record sid → upstream. */
 export interface Binding {
   readonly sid: string;
   /** Id of the owner; an id that names no configured upstream routes nowhere. */
   readonly upstream: string;
-  /** Unique per claim; whatever refreshes or deletes a binding compares it. */
+  /**
+   * Unique per claim and ordered by time (see `GenerationClock`); whatever refreshes or deletes a
+   * binding compares it.
+   */
   readonly generation: string;
   /** Time to live in milliseconds: how long the session survives without a request. */
   readonly ttlMs: number;
@@ -12,7 +17,10 @@ export interface Binding {
 /** What became of a claim. */
 export type ClaimResult =
   | { readonly kind: 'claimed' }
-  /** Another upstream holds this sid and `overwrite` was not allowed; nothing was written. */
+  /**
+   * Nothing was written: another upstream holds this sid and `overwrite` was not allowed, or the
+   * holder's generation is newer than the one claimed.
+   */
   | { readonly kind: 'held'; readonly by: Binding };
 
 /** What became of a touch. */
@@ -23,6 +31,7 @@ export type TouchResult =
   /** The sid belongs to another claim now; nothing was written. */
   | { readonly kind: 'moved'; readonly to: Binding };
 
+/** What a claim may do. */
 export interface ClaimOptions {
   /** Take the sid even if another upstream holds it: the last handshake wins. */
   readonly overwrite: boolean;
@@ -49,12 +58,16 @@ export interface StoreEvents {
 }
 
 /**
- * Where bindings live. Every method rejects with `STORE_UNAVAILABLE` when the store cannot answer
- * in time, and is then safe to repeat: a write that was applied late never replaces a newer claim's
- * generation with the caller believing otherwise.
+ * Where bindings live. Every verb rejects with `STORE_UNAVAILABLE` when the store cannot answer in
+ * time, and is then safe to repeat: a claim that is applied late never replaces a newer one, a
+ * touch or release that is applied late compares its generation.
  */
 export interface SessionStore {
-  /** Binds a sid. When it resolves with `claimed`, every replica's next `ownerOf` sees the binding. */
+  /**
+   * Binds a sid. When it resolves with `claimed`, every replica's next `ownerOf` sees the binding:
+   * if it replaced one or was announced, every living replica has forgotten the old one, or was
+   * given 250 ms to.
+   */
   claim(binding: Binding, options: ClaimOptions): Promise<ClaimResult>;
   /** The binding of a sid, or undefined if the store knows for certain that there is none. */
   ownerOf(sid: string): Promise<Binding | undefined>;
@@ -64,7 +77,16 @@ export interface SessionStore {
   release(binding: Binding): Promise<boolean>;
   /** Tells the other replicas this one's session counts; never rejects, loses silently. */
   publishCounts(counts: SessionCounts): void;
-  /** Starts delivering events; called once, before the first verb. Resolves when connected or given up on waiting. */
+  /**
+   * Starts delivering events; called once, before the first verb. Resolves when connected or given
+   * up on waiting, which `onAvailability` then has told.
+   */
   open(events: StoreEvents): Promise<void>;
+  /** Leaves without waiting for commands under way; idempotent. */
   close(): Promise<void>;
+}
+
+/** True for the rejection of a store that cannot answer. */
+export function isUnavailable(error: unknown): boolean {
+  return error instanceof UnstickyError && error.code === 'STORE_UNAVAILABLE';
 }

@@ -1,0 +1,14 @@
+/** Runs `work` on every item, at most `limit` at a time; rejects with the first failure. */
+export async function forEachLimited<T>(
+  items: Iterable<T>,
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const iterator = items[Symbol.iterator]();
+  const worker = async (): Promise<void> => {
+    for (let next = iterator.next(); next.done !== true; next = iterator.next()) {
+      await work(next.value);
+    }
+  };
+  await Promise.all(Array.from({ length: limit }, worker));
+}
