@@ -30,14 +30,17 @@ export type BalancePolicy = 'least-sessions' | 'round-robin' | 'random';
 /** Where bindings live. */
 export type StoreConfig = { readonly kind: 'memory' } | RedisStoreConfig;
 
+/** One Redis server, sentinel or cluster node. */
 export interface RedisAddress {
   readonly host: string;
   readonly port: number;
 }
 
+/** Bindings in Redis; credentials stand in their own fields, never in a URL. */
 export interface RedisStoreConfig {
   readonly kind: 'redis';
   readonly topology:
+    /** `redis://host:port` or `rediss://host:port`, nothing else. */
     | { readonly kind: 'single'; readonly url: string }
     | {
         readonly kind: 'sentinel';
@@ -122,4 +125,5 @@ export interface Config {
   readonly log: { readonly level: LogLevel; readonly access: boolean };
 }
 
+/** Least important kind of line that is written. */
 export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent';

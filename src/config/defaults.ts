@@ -1,0 +1,26 @@
+/** What each key is when nobody sets it, as it would stand in a file; no default stands anywhere else. */
+export const DEFAULTS = {
+  listen: '127.0.0.1:8099',
+  store: 'memory',
+  redis: { database: 0, keyPrefix: 'unsticky:', commandTimeout: '250ms', required: false },
+  path: '/socket.io/',
+  upstream: { weight: 1 },
+  balance: 'least-sessions',
+  ioCookie: 'withhold',
+  routes: [],
+  trustProxies: [],
+  workers: 1,
+  limits: { body: '100mb', headerLines: 100, cachedBindings: 100_000, memoryBindings: 1_000_000 },
+  timeouts: {
+    connect: '2s',
+    handshake: '20s',
+    upstream: '100s',
+    upgrade: '10s',
+    clientHeader: '10s',
+    clientRequest: '60s',
+    keepAlive: '65s',
+    shutdown: '30s',
+  },
+  health: { interval: '5s', timeout: '3s', check: 'handshake' },
+  log: { level: 'info', access: true },
+} as const;
