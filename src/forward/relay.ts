@@ -83,6 +83,11 @@ export class Relay implements Exchange, Expiring {
   /** Sends the request. */
   start(): void {
     const { req, res, body } = this.#request;
+    // It may have left while its owner was being looked up, and says so only once.
+    if (res.destroyed) {
+      this.#onClientClose();
+      return;
+    }
     res.on('close', this.#onClientClose);
     this.#send(this.#repeatable ? 'repeatable' : 'once');
     if (body === 'none') return;
