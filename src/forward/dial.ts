@@ -30,16 +30,17 @@ export function dial(
     fail(`${address(target)} did not accept within ${String(timeoutMs)} ms`);
   }, timeoutMs);
   const readyEvent = target.tls ? 'secureConnect' : 'connect';
-  let settled = false;
+  // Forgotten once called: the socket's listeners live on, what waits for the connection need not.
+  let waiting: typeof onDone | undefined = onDone;
 
   function settle(error: UnstickyError | undefined): void {
-    if (settled) return;
-    settled = true;
+    const settled = waiting;
+    waiting = undefined;
     clearTimeout(timer);
-    onDone(error);
+    settled?.(error);
   }
   function fail(detail: string, cause?: Error): void {
-    if (settled) return;
+    if (waiting === undefined) return;
     socket.destroy();
     settle(new UnstickyError('UPSTREAM_CONNECT', detail, { cause }));
   }
@@ -52,7 +53,7 @@ export function dial(
   });
   socket.once('close', () => {
     // The caller destroyed it before it stood: nobody waits for an answer any more.
-    settled = true;
+    waiting = undefined;
     clearTimeout(timer);
   });
   return socket;
