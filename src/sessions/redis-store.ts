@@ -18,6 +18,8 @@ import type {
 
 /** Longest that {@link RedisStore.open} waits for a connection. */
 const OPEN_TIMEOUT_MS = 2_000;
+/** While Redis cannot be used it is asked this often: without traffic nobody else would notice. */
+const PROBE_MS = 500;
 
 /** What a {@link RedisStore} is made of. */
 export interface RedisStoreOptions {
@@ -40,6 +42,8 @@ export class RedisStore implements SessionStore {
   #availability: Availability;
   #bus: RedisBus | undefined;
   #lastError = 'connection closed';
+  #probe: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(options: RedisStoreOptions) {
     this.#options = options;
@@ -52,7 +56,7 @@ export class RedisStore implements SessionStore {
   async open(events: StoreEvents): Promise<void> {
     const { commands, subscriber } = this.#clients;
     this.#availability = this.#judge((available, reason) => {
-      events.onAvailability(available, reason);
+      this.#onAvailability(events, available, reason);
     });
     this.#watch();
     const ready = new Promise<void>((resolve) => commands.once('ready', resolve));
@@ -72,6 +76,8 @@ export class RedisStore implements SessionStore {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#probe);
     await this.#bus?.close();
     this.#clients.commands.disconnect();
   }
@@ -136,6 +142,21 @@ export class RedisStore implements SessionStore {
       return answer;
     } catch (error) {
       throw unavailable(this.#judgeFailure(kind, error));
+    }
+  }
+
+  #onAvailability(events: StoreEvents, available: boolean, reason: string | undefined): void {
+    if (this.#closed) return;
+    clearInterval(this.#probe);
+    if (!available) this.#probe = setInterval(() => void this.#ping(), PROBE_MS).unref();
+    events.onAvailability(available, reason);
+  }
+
+  async #ping(): Promise<void> {
+    try {
+      await this.#run('read', () => this.#clients.commands.ping());
+    } catch {
+      // Still away.
     }
   }
 
