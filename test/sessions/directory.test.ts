@@ -212,16 +212,21 @@ describe('on Redis', () => {
     await eventually(() => a.load('chat-9') === 0, 1_000, 'the release is told');
   });
 
-  test('peers’ sessions count, and a burst over two replicas stays even', async () => {
-    const replicas = [await onRedis(server.port), await onRedis(server.port)];
+  test('a burst over two replicas fills the emptier upstream and then stays even', async () => {
+    const [a, b] = [await onRedis(server.port), await onRedis(server.port)];
+    for (let i = 0; i < 100; i++) await claimed(a, uniqueId('sid'), 'burst-1');
+    await eventually(() => b.load('burst-1') === 100, 4_000, 'the peer knows');
+    await eventually(() => a.load('burst-1') === 100, 4_000, 'the peer’s zero is known');
     const upstreams = ['burst-1', 'burst-2'];
-    const before = await claims(replicas, upstreams, 200);
-    for (const upstream of upstreams) expect(before.get(upstream)).toBeGreaterThanOrEqual(90);
-    for (const replica of replicas) {
+    const totals = await claims([a, b], upstreams, 200);
+    expect(totals.get('burst-1')).toBeGreaterThanOrEqual(45);
+    expect(totals.get('burst-1')).toBeLessThanOrEqual(55);
+    const sums = [100 + (totals.get('burst-1') ?? 0), totals.get('burst-2')];
+    for (const replica of [a, b]) {
       await eventually(
-        () => upstreams.every((upstream) => replica.load(upstream) === before.get(upstream)),
+        () => upstreams.every((upstream, i) => replica.load(upstream) === sums[i]),
         4_000,
-        'every replica knows the sum',
+        'every replica knows the sums',
       );
     }
   });
