@@ -68,6 +68,14 @@ export class LogWriter {
     });
   }
 
+  /** Flushes, and then lets go of the target, so that what it never took holds the process no longer. */
+  async close(): Promise<void> {
+    await this.flush();
+    this.#gone = true;
+    this.#stream?.destroy();
+    this.#stream = undefined;
+  }
+
   #open(): Writable | undefined {
     if (this.#stream !== undefined || this.#gone) return this.#stream;
     const stream = this.#isPipe

@@ -27,6 +27,8 @@ export interface Logger {
 export interface RootLogger extends Logger {
   /** Resolves when all lines are written or given up on, after one second at the latest. */
   flush(): Promise<void>;
+  /** Flushes; what comes later is dropped. */
+  close(): Promise<void>;
 }
 
 /** Where lines go, if not to a file descriptor. */
@@ -66,6 +68,9 @@ export function createLogger(options: LoggerOptions): RootLogger {
   return Object.assign(logger, {
     flush: async () => {
       if (sink instanceof LogWriter) await sink.flush();
+    },
+    close: async () => {
+      if (sink instanceof LogWriter) await sink.close();
     },
   });
 }

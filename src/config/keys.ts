@@ -12,8 +12,11 @@ interface SchemaNode {
  * that may also stand alone is listed only in its list form.
  */
 export function knownKeys(): readonly string[] {
-  return [...new Set(keysOf(jsonSchema(), ''))];
+  cachedKeys ??= [...new Set(keysOf(jsonSchema(), ''))];
+  return cachedKeys;
 }
+
+let cachedKeys: readonly string[] | undefined;
 
 function keysOf(node: SchemaNode, path: string): readonly string[] {
   const alternatives = node.anyOf ?? [];
