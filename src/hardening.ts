@@ -115,6 +115,8 @@ export function hardenServer(server: Server | TlsServer, handlers: ServerHandler
   });
 
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    // Behind a last request nothing is read, and what is there does not spoil its answer.
+    if (error.code === 'HPE_CLOSED_CONNECTION') return;
     const code = codeOf(error);
     if (code === undefined) socket.destroy();
     else refuse(code, socket);

@@ -136,6 +136,18 @@ describe('what cannot be parsed', () => {
     expect(edge.refused).toEqual(['MALFORMED_REQUEST']);
   });
 
+  test('what comes behind a last request is not read, and its answer arrives', async () => {
+    const edge = await startEdge();
+    const last = GET.replace('Host', 'Connection: close\r\nHost');
+    const client = new RawClient(edge.port).send(last + GET);
+    await held(edge);
+    client.send('garbage');
+    edge.inFlight[0]?.end('ok');
+    expect(await client.untilClosed()).toMatch(/ok$/);
+    expect(client.statuses).toEqual([200]);
+    expect(edge.refused).toEqual([]);
+  });
+
   test('a broken chunk is answered if the answer has not begun, and else cuts it off', async () => {
     const chunked = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n';
     const silent = await startEdge();

@@ -8,8 +8,11 @@ export class RawClient {
   readonly closed: Promise<void>;
   #received = '';
 
-  constructor(port: number) {
-    this.socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  /** @param address - a port of this machine, or the path of a Unix socket */
+  constructor(address: number | string) {
+    const where =
+      typeof address === 'string' ? { path: address } : { port: address, host: '127.0.0.1' };
+    this.socket = connect({ ...where, allowHalfOpen: true });
     this.socket.setEncoding('latin1');
     this.socket.on('data', (text: string) => (this.#received += text));
     // A reset is one way of being closed.
@@ -41,6 +44,19 @@ export class RawClient {
   /** Waits until this many status lines have come. */
   async untilAnswers(count: number, ms = 5000): Promise<string> {
     return this.#until(`${String(count)} answers`, () => this.statuses.length >= count, ms);
+  }
+
+  /** Waits for this many answers that are not interim (1xx), or for the end of the connection. */
+  async untilSettled(answers: number, ms = 5000): Promise<readonly number[]> {
+    const final = (): number[] => this.statuses.filter((status) => status >= 200);
+    const answered = new Promise<void>((resolve) =>
+      this.socket.on('data', () => {
+        if (final().length >= answers) resolve();
+      }),
+    );
+    const label = `${String(answers)} answers or the end of the connection`;
+    await withDeadline(Promise.race([answered, this.closed]), ms, label);
+    return final();
   }
 
   async #until(label: string, isThere: () => boolean, ms: number): Promise<string> {
