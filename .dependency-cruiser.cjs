@@ -107,10 +107,11 @@ module.exports = {
     },
     {
       name: 'router-opens-no-socket',
-      comment: 'Routing decides; forwarding carries out.',
+      comment:
+        'Routing decides and hands over; only what it hands over to connects to an upstream.',
       severity: 'error',
-      from: { path: '^src/(router[.]ts$|traffic/)' },
-      to: { path: '^(node:)?(net|http2|https)$', dependencyTypesNot: ['type-only'] },
+      from: { path: '^src/((router|routes|guard)[.]ts$|traffic/)' },
+      to: { path: '^src/forward/(dial|connection|connection-pool)[.]ts$|^(node:)?(https|http2)$' },
     },
     {
       name: 'src-stands-alone',

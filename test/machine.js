@@ -12,6 +12,7 @@ const programs = [
   { any: ['redis-cli'], debian: 'redis-tools', brew: 'redis' },
   { any: ['nginx'], debian: 'nginx', brew: 'nginx' },
   { any: ['haproxy'], debian: 'haproxy', brew: 'haproxy' },
+  { any: ['openssl'], debian: 'openssl', brew: 'openssl' },
   {
     any: [
       'chromium',
