@@ -108,9 +108,10 @@ export class Tunnel {
         this.#by = side;
         this.#how = 'reset';
       }
-      // Nobody takes its bytes any more: unread ones would keep its own end unseen.
+      // Not destroyed: closing on bytes that the peer has just sent makes its system drop, at the
+      // reset, what it has not read yet. Reading goes on so that the peer's own end is seen.
       to.resume();
-      to.destroySoon();
+      to.end();
       this.#socketClosed();
     });
     to.on('drain', () => {

@@ -6,7 +6,7 @@ import { destroyLater } from './plain-answer.ts';
 const MAX_EARLY_BYTES = 64 * 1024;
 
 /** What is used of a `net.Socket` or `tls.TLSSocket`. */
-export type TunnelSocket = Duplex & Pick<Socket, 'destroySoon' | 'setKeepAlive' | 'setNoDelay'>;
+export type TunnelSocket = Duplex & Pick<Socket, 'setKeepAlive' | 'setNoDelay'>;
 
 /**
  * The client's side of an upgrade from Node's `upgrade` event until it is answered. Reads all that
