@@ -55,7 +55,7 @@ export class AppTarget {
   readonly servername: string;
   readonly agent: http.Agent;
   /** When it was last found out of reach; `performance.now()`. */
-  unreachableAtMs = -Infinity;
+  unreachableAtMs: number = -Infinity;
   readonly #basePath: string;
 
   constructor(text: string) {

@@ -115,9 +115,6 @@ export class UpgradeAttempt implements Attempt {
     request.on('error', (error) => {
       this.onError(error);
     });
-    request.once('close', () => {
-      this.onError(new Error('connection closed without an answer'));
-    });
     request.once('response', (answer) => {
       this.onAnswer(answer);
     });

@@ -47,9 +47,6 @@ export class WebAttempt implements Attempt {
       socket.destroy();
       this.fail('UPSTREAM_BAD_ANSWER', new Error('101 to a request that is no upgrade'));
     });
-    request.once('close', () => {
-      this.onError(new Error('connection closed without an answer'));
-    });
     watchConnect(request, this.#limits.connectTimeoutMs, {
       connected: () => {
         this.#connected = true;
@@ -70,7 +67,6 @@ export class WebAttempt implements Attempt {
       this.fail('UPSTREAM_BAD_ANSWER', clean);
       return;
     }
-    this.#request?.setTimeout(0);
     this.#answer = answer;
     this.#write(answer, clean);
   }
