@@ -4,6 +4,7 @@ import type { Server as TlsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Config } from './config/config.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
+import { endWith } from './linger.ts';
 
 /** Node enforces its time limits only at this beat. */
 const CONNECTIONS_CHECK_MS = 2_000;
@@ -11,9 +12,6 @@ const CONNECTIONS_CHECK_MS = 2_000;
 const TCP_KEEP_ALIVE_MS = 30_000;
 
 const MAX_HEADER_BYTES = 16 * 1024;
-
-/** How long a refused client may take to read why, and what it still sends is thrown away. */
-const LINGER_MS = 1_000;
 
 /**
  * Options for `http.createServer` and `https.createServer` at the edge: strict parsing, time limits
@@ -103,14 +101,15 @@ export function hardenServer(server: Server | TlsServer, handlers: ServerHandler
   });
 
   server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on('error', ignore);
+    // Whatever breaks it, `close` tells.
+    socket.on('error', () => undefined);
     inTurn(socket, () => {
       onUpgrade(req, socket, head);
     });
   });
 
   server.on('connect', (_req: IncomingMessage, socket: Duplex) => {
-    socket.on('error', ignore);
+    socket.on('error', () => undefined);
     refuse('METHOD_NOT_ALLOWED', socket);
   });
 
@@ -123,26 +122,15 @@ export function hardenServer(server: Server | TlsServer, handlers: ServerHandler
   });
 }
 
-/**
- * Answers with the error's status on a socket that no `ServerResponse` owns and closes it: in peace
- * if the client reads, by force after a second. Never throws.
- */
-export function refuseSocket(socket: Duplex, code: ErrorCode): void {
+/** Answers with the error's status on a socket whose next bytes no `ServerResponse` owns. */
+function refuseSocket(socket: Duplex, code: ErrorCode): void {
   const { status, message } = ERRORS[code];
-  socket.on('error', ignore);
-  const linger = setTimeout(() => {
-    socket.destroy();
-  }, LINGER_MS);
-  socket.once('close', () => {
-    clearTimeout(linger);
-  });
-  socket.end(
+  endWith(
+    socket,
     `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}\r\n` +
       'Connection: close\r\nContent-Type: text/plain\r\n' +
       `Content-Length: ${String(message.length)}\r\n\r\n${message}`,
   );
-  // Closing with unread bytes would reset the connection, and the client might not see the answer.
-  socket.resume();
 }
 
 /** Whether raw bytes would be read as the answer to what they answer, and not as part of another. */
@@ -165,8 +153,4 @@ function codeOf({ code = '' }: NodeJS.ErrnoException): ErrorCode | undefined {
     default:
       return code.startsWith('HPE_') ? 'MALFORMED_REQUEST' : undefined;
   }
-}
-
-function ignore(): void {
-  // The socket's end is what counts, and `close` tells it.
 }
