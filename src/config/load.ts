@@ -15,7 +15,7 @@ import type { YamlFile } from './yaml.ts';
 import { parseYaml } from './yaml.ts';
 
 /** A larger file is refused unread. */
-export const MAX_FILE_BYTES: number = 1024 * 1024;
+const MAX_FILE_BYTES = 1024 * 1024;
 
 /** Nobody reads further, and to find the place of each takes time. */
 const MAX_FINDINGS = 200;

@@ -51,7 +51,9 @@ const checkSchema = z.union(
   [
     oneOf(['handshake', 'tcp']).transform((kind): HealthCheck => ({ kind })),
     mapping({
-      http: text('a path such as /healthz', parseHealthPath).describe('Answers 2xx when healthy.'),
+      http: text('a path such as /healthz', parseHealthPath).describe(
+        'Answers below 400 when healthy.',
+      ),
     }).transform(({ http }): HealthCheck => ({ kind: 'http', path: http })),
   ],
   { error: 'handshake, tcp or {http: /path}' },
