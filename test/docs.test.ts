@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, test } from 'vitest';
+import { processIo } from '../src/cli/io.ts';
+import { main } from '../src/cli/main.ts';
 import { loadConfig } from '../src/config/load.ts';
 import { ERRORS } from '../src/errors.ts';
 
@@ -29,6 +31,22 @@ describe('README.md', () => {
   test.each(blocksOf('README.md', 'yaml'))('shows a configuration that loads:\n%s', (text) => {
     expect(loadConfig({ file: 'unsticky.yaml', text, folder }).upstreams).toHaveLength(2);
   });
+});
+
+test('every command and flag that a page shows stands in --help', async () => {
+  let help = '';
+  const io = { ...processIo(), stdout: { write: (text: string) => (help += text) } };
+  expect(await main(['--help'], io)).toBe(0);
+
+  const commands = pages
+    .flatMap((page) => blocksOf(page, 'sh'))
+    .flatMap((block) => [...block.matchAll(/^(?:npx )?unsticky (.+)$/gm)].map(([, line]) => line!));
+  expect(commands.length).toBeGreaterThan(3);
+  for (const command of commands) {
+    const [word = ''] = command.split(' ');
+    if (!word.startsWith('-')) expect(help).toMatch(new RegExp(`^ +${word}\\b`, 'm'));
+    for (const [flag] of command.matchAll(/(?<=^| )--?[a-z-]+/g)) expect(help).toContain(flag);
+  }
 });
 
 test('every script that a page names exists', () => {

@@ -39,13 +39,7 @@ test('the installed command accepts every example file that comes with it', asyn
   const files = (await readdir(examples)).filter((name) => name.endsWith('.yaml'));
   expect(files).not.toEqual([]);
   for (const file of files) {
-    const checked = await run('npx', [
-      '--no-install',
-      'unsticky',
-      'check',
-      '-c',
-      join(examples, file),
-    ]);
+    const checked = await runInstalled('check', '-c', join(examples, file));
     expect(checked.exitCode, `${file}: ${checked.stderr}`).toBe(0);
   }
 });
@@ -53,7 +47,7 @@ test('the installed command accepts every example file that comes with it', asyn
 test('the installed command refuses a file with an unknown key, with exit code 78', async () => {
   const file = join(home, 'wrong.yaml');
   await writeFile(file, 'lisen: 127.0.0.1:0\nupstreams: [http://127.0.0.1:1]\n');
-  const checked = await run('npx', ['--no-install', 'unsticky', 'check', '-c', file]);
+  const checked = await runInstalled('check', '-c', file);
   expect(checked.exitCode).toBe(78);
   expect(checked.stderr).toContain('wrong.yaml:1:1');
   expect(checked.stderr).toContain('listen');
@@ -85,6 +79,11 @@ interface Ended {
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
+}
+
+/** Runs the installed command: as npx does, without the second that npx takes. */
+function runInstalled(...args: string[]): Promise<Ended> {
+  return run(join(home, 'node_modules/.bin/unsticky'), args);
 }
 
 /** Runs a command in the folder where the package is installed. */
