@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isDeepStrictEqual } from 'node:util';
 import { AdminServer } from './admin/admin.ts';
 import type { Config } from './config/config.ts';
 import { Counters } from './counters.ts';
@@ -19,8 +20,19 @@ import { HealthChecker } from './upstreams/health.ts';
 import { UpstreamPool } from './upstreams/pool.ts';
 import type { Upstream } from './upstreams/upstream.ts';
 
-/** Keys whose change needs a new process. */
-const FIXED_KEYS = ['listen', 'store', 'admin'] as const;
+/** What is read only at start, by its key in the file: a change needs a new process. */
+const FIXED_SETTINGS: Readonly<Record<string, (config: Config) => unknown>> = {
+  listen: (config) => config.listen,
+  store: (config) => config.store,
+  admin: (config) => config.admin,
+  'limits.cachedBindings': (config) => config.limits.cachedBindings,
+  'limits.memoryBindings': (config) => config.limits.memoryBindings,
+  'timeouts.connect': (config) => config.timeouts.connectMs,
+  'timeouts.upgrade': (config) => config.timeouts.upgradeMs,
+  'timeouts.clientHeader': (config) => config.timeouts.clientHeaderMs,
+  'timeouts.clientRequest': (config) => config.timeouts.clientRequestMs,
+  'timeouts.keepAlive': (config) => config.timeouts.keepAliveMs,
+};
 
 /** A router that serves. */
 export interface RunningRouter {
@@ -122,7 +134,9 @@ class Server implements RunningRouter {
     this.#health.apply({ health: config.health, paths: config.paths });
     this.#routes = this.#createRoutes(config);
     this.#router.replaceRoutes(this.#routes).close();
-    return FIXED_KEYS.filter((key) => JSON.stringify(old[key]) !== JSON.stringify(config[key]));
+    return Object.entries(FIXED_SETTINGS)
+      .filter(([, read]) => !isDeepStrictEqual(read(old), read(config)))
+      .map(([key]) => key);
   }
 
   status(): object {
