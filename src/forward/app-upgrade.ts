@@ -1,15 +1,12 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream';
-import type { Duplex } from 'node:stream';
 import type { Socket } from 'node:net';
 import type { ErrorCode } from '../errors.ts';
 import { cleanAnswer, watchConnect } from './app-messages.ts';
 import type { Attempt, AttemptEvents, Failure } from './app-target.ts';
 import { TCP_KEEP_ALIVE_MS } from './dial.ts';
 import { destroyLater } from './plain-answer.ts';
-
-/** What a client may send before its upgrade is answered, in bytes; more is left in the socket. */
-const MAX_EARLY_BYTES = 64 * 1024;
+import type { TunnelSocket, UpgradeClient } from './upgrade-client.ts';
 
 /** Limits of one attempt, in milliseconds. */
 export interface UpgradeLimits {
@@ -18,54 +15,9 @@ export interface UpgradeLimits {
   readonly upgradeTimeoutMs: number;
 }
 
-/**
- * A client that waits for the answer to its upgrade. It has to be read meanwhile: a socket that is
- * not read does not show that its peer has closed.
- */
-export class WaitingClient {
-  readonly socket: Duplex;
-  readonly #onGone: () => void;
-  readonly #early: Buffer[] = [];
-  #earlyBytes = 0;
-
-  constructor(socket: Duplex, head: Buffer, onGone: () => void) {
-    this.socket = socket;
-    this.#onGone = onGone;
-    if (head.length > 0) socket.unshift(head);
-    socket.on('data', this.#onData);
-    socket.once('end', onGone);
-    socket.once('close', onGone);
-  }
-
-  /** Stops reading; what was read can be read again. */
-  handOver(): void {
-    this.#forget();
-    this.socket.pause();
-    if (this.#earlyBytes > 0) this.socket.unshift(Buffer.concat(this.#early));
-  }
-
-  /** Stops waiting; whatever the client still sends is dropped. */
-  drop(): void {
-    this.#forget();
-    this.socket.resume();
-  }
-
-  readonly #onData = (chunk: Buffer): void => {
-    this.#early.push(chunk);
-    this.#earlyBytes += chunk.length;
-    if (this.#earlyBytes >= MAX_EARLY_BYTES) this.socket.pause();
-  };
-
-  #forget(): void {
-    this.socket.off('data', this.#onData);
-    this.socket.off('end', this.#onGone);
-    this.socket.off('close', this.#onGone);
-  }
-}
-
 /** One upgrade on its way through `http-proxy` to one app, until the tunnel stands or is refused. */
 export class UpgradeAttempt implements Attempt {
-  readonly #client: WaitingClient;
+  readonly #client: UpgradeClient;
   readonly #limits: UpgradeLimits;
   readonly #events: AttemptEvents;
   readonly #timer: NodeJS.Timeout;
@@ -73,7 +25,7 @@ export class UpgradeAttempt implements Attempt {
   #connected = false;
   #over = false;
 
-  constructor(client: WaitingClient, limits: UpgradeLimits, events: AttemptEvents) {
+  constructor(client: UpgradeClient, limits: UpgradeLimits, events: AttemptEvents) {
     this.#client = client;
     this.#limits = limits;
     this.#events = events;
@@ -121,7 +73,7 @@ export class UpgradeAttempt implements Attempt {
     request.once('upgrade', (answer, socket, head) => {
       if (!this.#accepts(answer, socket)) return;
       for (const join of joinSockets) join.call(request, answer, socket, head);
-      tieTogether(this.#client.socket as TunnelSide, socket);
+      tieTogether(this.#client.socket, socket);
     });
   }
 
@@ -135,7 +87,9 @@ export class UpgradeAttempt implements Attempt {
       return false;
     }
     this.#settle();
-    this.#client.handOver();
+    const early = this.#client.release();
+    this.#client.socket.pause();
+    if (early.length > 0) this.#client.socket.unshift(early);
     answer.headers = {
       ...fieldsOf(clean.headers),
       Connection: 'Upgrade',
@@ -152,17 +106,16 @@ export class UpgradeAttempt implements Attempt {
       return;
     }
     this.#settle();
-    const { socket } = this.#client;
-    this.#client.drop();
+    const client = this.#client;
     const lines = [`HTTP/1.1 ${String(clean.status)} ${clean.reason}`];
     for (const [name, value] of pairsOf(clean.headers)) lines.push(`${name}: ${value}`);
-    socket.write(`${lines.join('\r\n')}\r\nConnection: close\r\n\r\n`, 'latin1');
+    client.beginAnswer(`${lines.join('\r\n')}\r\nConnection: close\r\n\r\n`);
     answer.once('error', (error) => {
-      if (!socket.destroyed) this.#events.onCut(error);
+      if (!client.gone) this.#events.onCut(error);
     });
-    pipeline(answer, socket, () => {
+    pipeline(answer, client.socket, () => {
+      client.finishAnswer();
       this.#request?.destroy();
-      destroyLater(socket);
     });
   }
 
@@ -184,11 +137,8 @@ export class UpgradeAttempt implements Attempt {
   }
 }
 
-/** What Node gives an `upgrade` listener as a Duplex is a Socket. */
-type TunnelSide = Duplex & Pick<Socket, 'destroySoon' | 'setKeepAlive'>;
-
 /** The end of one side is the end of both; bytes on their way get a moment to arrive. */
-function tieTogether(client: TunnelSide, app: TunnelSide): void {
+function tieTogether(client: TunnelSocket, app: TunnelSocket): void {
   for (const [side, other] of [
     [client, app],
     [app, client],
@@ -198,8 +148,14 @@ function tieTogether(client: TunnelSide, app: TunnelSide): void {
       destroyLater(side);
       destroyLater(other);
     });
-    side.once('close', () => {
-      other.destroySoon();
+    side.once('close', (hadError: boolean) => {
+      if (hadError) {
+        other.destroy();
+        return;
+      }
+      // Not destroyed: closing on unread bytes is a reset, which can take with it what was sent.
+      other.end();
+      other.resume();
       destroyLater(other);
     });
   }

@@ -5,9 +5,10 @@ import type { ErrorCode } from '../errors.ts';
 import { appRequestHeaders, isRepeatable, requestFlaw, upgradeFlaw } from './app-messages.ts';
 import { AppRotation, Turns } from './app-target.ts';
 import type { Attempt, AttemptEvents, Turn } from './app-target.ts';
-import { UpgradeAttempt, WaitingClient } from './app-upgrade.ts';
+import { UpgradeAttempt } from './app-upgrade.ts';
 import { WebAttempt } from './app-web.ts';
-import { answerPlainly, answerSocketPlainly } from './plain-answer.ts';
+import { answerPlainly, plainAnswer } from './plain-answer.ts';
+import { UpgradeClient } from './upgrade-client.ts';
 
 /** What a route to web apps needs to know. */
 export interface AppRouteOptions {
@@ -52,7 +53,7 @@ const NO_BYTES = Buffer.alloc(0);
  *   (`app-web.ts`, `app-upgrade.ts`), and connect, answer and upgrade have limits.
  * - Its WebSocket side has no error listener before the tunnel stands, does not read the client
  *   until then, mangles refusals, shares pooled connections, and leaves half a tunnel behind
- *   (`app-upgrade.ts`; upgrades never use a pool).
+ *   (`app-upgrade.ts`, `upgrade-client.ts`; upgrades never use a pool).
  * - By default it pools no connections and believes the client's forwarding headers. Pools are
  *   given to it, and forwarding headers are the caller's.
  *
@@ -68,13 +69,17 @@ export class AppRoute {
   });
   /** The current attempt of each request, which is what `http-proxy` knows an event by. */
   readonly #attempts = new WeakMap<IncomingMessage, Attempt>();
-  readonly #clients = new Set<ServerResponse | Duplex>();
+  /** Answers that run, and both sides of tunnels. */
+  readonly #open = new Set<ServerResponse | Duplex>();
 
   constructor(options: AppRouteOptions) {
     this.#options = options;
     this.#rotation = new AppRotation(options.urls);
     this.#proxy.on('proxyReq', (request, req) => this.#attempts.get(req)?.onRequest(request));
     this.#proxy.on('proxyReqWs', (request, req) => this.#attempts.get(req)?.onRequest(request));
+    this.#proxy.on('open', (tunnel) => {
+      this.#track(tunnel);
+    });
     this.#proxy.on('proxyRes', (answer, req) => this.#attempts.get(req)?.onAnswer(answer));
   }
 
@@ -108,18 +113,14 @@ export class AppRoute {
 
   /** Sends a WebSocket upgrade on; once the app agrees, bytes pass both ways until either side ends. */
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, forwarded: Forwarding): void {
-    // An error without a listener would end the process; what follows from it comes with 'close'.
-    socket.on('error', () => undefined);
+    const client = new UpgradeClient(socket, head);
     const flaw = upgradeFlaw(req);
     if (flaw !== undefined) {
-      answerSocketPlainly(socket, flaw);
+      client.refuse(plainAnswer(flaw));
       return;
     }
     this.#track(socket);
-    const client = new WaitingClient(socket, head, () => {
-      this.#attempts.get(req)?.abort();
-      socket.destroy();
-    });
+    client.onGone = () => this.#attempts.get(req)?.abort();
     this.#begin({
       req,
       turns: new Turns(this.#rotation, { repeatable: true }),
@@ -131,8 +132,7 @@ export class AppRoute {
         attempt.takeOver();
       },
       answer: (code) => {
-        client.drop();
-        answerSocketPlainly(socket, code);
+        client.refuse(plainAnswer(code));
       },
     });
   }
@@ -144,7 +144,7 @@ export class AppRoute {
 
   /** Ends everything at once, requests and tunnels that run included. */
   destroy(): void {
-    for (const client of this.#clients) client.destroy();
+    for (const stream of this.#open) stream.destroy();
     for (const app of this.#rotation.apps) app.agent.destroy();
   }
 
@@ -175,10 +175,10 @@ export class AppRoute {
     }
   }
 
-  #track(client: ServerResponse | Duplex): void {
-    this.#clients.add(client);
-    client.once('close', () => {
-      this.#clients.delete(client);
+  #track(stream: ServerResponse | Duplex): void {
+    this.#open.add(stream);
+    stream.once('close', () => {
+      this.#open.delete(stream);
     });
   }
 }

@@ -27,13 +27,18 @@ export function writeText(res: ServerResponse, status: number, line: string): vo
   res.end(`${line}\n`);
 }
 
-/** The same for a socket that Node has handed over for an upgrade: one answer, then it is closed. */
-export function answerSocketPlainly(socket: Duplex, code: ErrorCode): void {
+/** The same as a whole message, for a socket that Node has handed over for an upgrade. */
+export function plainAnswer(code: ErrorCode): string {
   const { status, message } = ERRORS[code];
   const fields = Object.entries({ ...textHeaders(message), Connection: 'close' });
   const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`).join('');
-  const reason = STATUS_CODES[status] ?? '';
-  socket.end(`HTTP/1.1 ${String(status)} ${reason}\r\n${lines}\r\n${message}\n`);
+  return `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}\r\n${lines}\r\n${message}\n`;
+}
+
+/** Writes that message and closes the socket; never throws. */
+export function answerSocketPlainly(socket: Duplex, code: ErrorCode): void {
+  socket.on('error', () => undefined);
+  socket.end(plainAnswer(code));
   // Unread bytes would turn the close into a reset, which can take the answer with it.
   socket.resume();
   destroyLater(socket);

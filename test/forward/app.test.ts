@@ -814,7 +814,8 @@ describe('the end of a route', () => {
 
   test('destroy ends requests and tunnels at once', async () => {
     const arrived = signal<Socket>('request arrived');
-    const { client, router } = await answering((socket, head) => {
+    const { app, client, router } = await answering((socket, head) => {
+      socket.allowHalfOpen = true;
       if (head.includes('websocket')) socket.write(ACCEPTED);
       else arrived.fire(socket);
     });
@@ -824,6 +825,7 @@ describe('the end of a route', () => {
     await arrived.fired;
     router.route.destroy();
     await Promise.all([client.untilClosed(), tunnel.untilClosed()]);
+    await Promise.all(app.sockets.map((socket) => expectPeerIsClosed(socket)));
     expect(router.errors).toEqual([]);
   });
 });
