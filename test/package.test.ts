@@ -34,14 +34,10 @@ test('the installed command tells its version', async () => {
   expect(told.stdout.trim(), told.stderr).toBe(manifest.version);
 });
 
-test('the installed command accepts every example file that comes with it', async () => {
-  const examples = join(home, 'node_modules/unsticky/config');
-  const files = (await readdir(examples)).filter((name) => name.endsWith('.yaml'));
-  expect(files).not.toEqual([]);
-  for (const file of files) {
-    const checked = await runInstalled('check', '-c', join(examples, file));
-    expect(checked.exitCode, `${file}: ${checked.stderr}`).toBe(0);
-  }
+test('the installed command accepts the example that comes with it', async () => {
+  const example = join(home, 'node_modules/unsticky/config/unsticky.yaml');
+  const checked = await runInstalled('check', '-c', example);
+  expect(checked.exitCode, checked.stderr).toBe(0);
 });
 
 test('the installed command refuses a file with an unknown key, with exit code 78', async () => {
