@@ -8,6 +8,7 @@ import type { Tunnel } from '../../src/forward/tunnel.ts';
 import { UpgradeClient } from '../../src/forward/upgrade-client.ts';
 import { Upstream } from '../../src/upstreams/upstream.ts';
 import { withDeadline } from './deadline.ts';
+import { Queue } from './queue.ts';
 import { recordingLog } from './recording-log.ts';
 
 /** Nothing of a test should take longer. */
@@ -155,24 +156,6 @@ function requestText(request: http.IncomingMessage): string {
 
 function errorText(status: number): string {
   return `HTTP/1.1 ${String(status)} Error\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`;
-}
-
-/** Hands out what was added, in its order, to whoever asks for it, sooner or later. */
-class Queue<T> {
-  readonly #items: T[] = [];
-  readonly #takers: ((item: T) => void)[] = [];
-
-  add(item: T): void {
-    const taker = this.#takers.shift();
-    if (taker === undefined) this.#items.push(item);
-    else taker(item);
-  }
-
-  async take(): Promise<T> {
-    const item = this.#items.shift();
-    if (item !== undefined) return item;
-    return new Promise((resolve) => this.#takers.push(resolve));
-  }
 }
 
 function withResolvers(): { readonly promise: Promise<void>; readonly resolve: () => void } {
