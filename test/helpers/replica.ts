@@ -1,7 +1,6 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { withFreePort } from './free-port.ts';
 import { startProcess } from './process.ts';
 
 /** One router as its users run it: the built command line in a process of its own. */
@@ -17,30 +16,31 @@ export interface Replica {
 const ROOT = join(import.meta.dirname, '../..');
 
 /**
- * Starts `unsticky start -c FILE` and waits until it listens.
+ * Starts `unsticky start -c FILE` on a port of its own choice and waits until it listens.
  *
- * @param config - the file's keys; `listen` is added
+ * @param config - the file's keys; `listen` and a short grace time at the end are added
  */
 export async function startReplica(config: Readonly<Record<string, unknown>>): Promise<Replica> {
   const directory = await mkdtemp(join(tmpdir(), 'unsticky-'));
   const file = join(directory, 'unsticky.yaml');
-  return withFreePort(async (port) => {
-    // Every JSON text is a YAML text.
-    await writeFile(file, JSON.stringify({ listen: `127.0.0.1:${String(port)}`, ...config }));
-    const router = await startProcess(
-      process.execPath,
-      [join(ROOT, 'bin/unsticky.js'), 'start', '-c', file],
-      { ready: /listening/i },
-    );
-    return {
-      url: `http://127.0.0.1:${String(port)}`,
-      port,
-      pid: router.pid,
-      output: router.output,
-      async close(signal?: NodeJS.Signals): Promise<void> {
-        await router.close(signal);
-        await rm(directory, { recursive: true, force: true });
-      },
-    };
-  });
+  // netty-socketio never answers the poll that a client holds when it says goodbye, and a client
+  // in Node never gives it up: such polls use the whole grace time at the end.
+  const whole = { listen: '127.0.0.1:0', timeouts: { shutdown: '1s' }, ...config };
+  // Every JSON text is a YAML text.
+  await writeFile(file, JSON.stringify(whole));
+  const router = await startProcess(
+    process.execPath,
+    [join(ROOT, 'bin/unsticky.js'), 'start', '-c', file],
+    { ready: /"url":"(http:\/\/127\.0\.0\.1:(\d+))","msg":"listening"/ },
+  );
+  return {
+    url: router.ready[1] ?? '',
+    port: Number(router.ready[2]),
+    pid: router.pid,
+    output: router.output,
+    async close(signal?: NodeJS.Signals): Promise<void> {
+      await router.close(signal);
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
 }
