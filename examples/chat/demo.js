@@ -119,7 +119,9 @@ async function accepts(port) {
 }
 
 function welcome() {
-  const kills = servers.map(({ name, child }) => `           kill ${child.pid}   # ${name}`).join('\n');
+  const kills = servers
+    .map(({ name, child }) => `           kill ${child.pid}   # ${name}`)
+    .join('\n');
   return `
   A chat on two Socket.IO servers, behind one unsticky.
 
