@@ -1,10 +1,9 @@
-import { STATUS_CODES, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { ServerOptions } from 'node:http';
+import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Config } from './config/config.ts';
-import { ERRORS, type ErrorCode } from './errors.ts';
-import { endWith } from './linger.ts';
+import type { ErrorCode } from './errors.ts';
+import { answerSocketPlainly } from './forward/plain-answer.ts';
 
 /** Node enforces its time limits only at this beat. */
 const CONNECTIONS_CHECK_MS = 2_000;
@@ -74,8 +73,9 @@ export function hardenServer(server: Server | TlsServer, handlers: ServerHandler
     // What has arrived is parsed to its end all the same, and may be refused again and again.
     if (refused.has(socket)) return;
     refused.add(socket);
-    if (isAnswerable(current.get(socket)) && !waiting.has(socket)) refuseSocket(socket, code);
-    else socket.destroy();
+    if (isAnswerable(current.get(socket)) && !waiting.has(socket)) {
+      answerSocketPlainly(socket, code);
+    } else socket.destroy();
     onRefused(code, socket);
   };
   const inTurn = (socket: Duplex, pass: () => void): void => {
@@ -120,17 +120,6 @@ export function hardenServer(server: Server | TlsServer, handlers: ServerHandler
     if (code === undefined) socket.destroy();
     else refuse(code, socket);
   });
-}
-
-/** Answers with the error's status on a socket whose next bytes no `ServerResponse` owns. */
-function refuseSocket(socket: Duplex, code: ErrorCode): void {
-  const { status, message } = ERRORS[code];
-  endWith(
-    socket,
-    `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}\r\n` +
-      'Connection: close\r\nContent-Type: text/plain\r\n' +
-      `Content-Length: ${String(message.length)}\r\n\r\n${message}`,
-  );
 }
 
 /** Whether raw bytes would be read as the answer to what they answer, and not as part of another. */

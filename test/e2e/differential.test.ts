@@ -85,11 +85,18 @@ async function singCanary({ address, name }: Proxy): Promise<void> {
   client.close();
 }
 
+/** Who has hung: three hundred further hangs would take an hour and say no more. */
+let hung: Proxy['name'] | undefined;
+
 async function play(proxy: Proxy, bytes: string, answers: number): Promise<Outcome> {
   const { backend } = proxy;
   const from = { requests: backend.requests.length, garbage: backend.garbage.length };
+  if (hung !== undefined) throw new Error(`not tried: ${hung} has left a connection hanging`);
   const client = new RawClient(proxy.address).send(bytes);
-  const statuses = await client.untilSettled(answers, SETTLED_MS);
+  const statuses = await client.untilSettled(answers, SETTLED_MS).catch((error: unknown) => {
+    hung = proxy.name;
+    throw error;
+  });
   client.close();
   await singCanary(proxy);
   return {
