@@ -51,10 +51,10 @@ export class Relays {
   }
 
   /** Answers every request that waits for this upstream, now, and closes all connections to it. */
-  abort(upstream: Upstream): void {
+  abort(upstream: Upstream, error: UnstickyError = new UnstickyError('UPSTREAM_DOWN')): void {
     const side = this.#sides.get(upstream);
     if (side === undefined) return;
-    for (const relay of [...side.running]) relay.abort(new UnstickyError('UPSTREAM_DOWN'));
+    for (const relay of [...side.running]) relay.abort(error);
     side.pool.destroy();
     this.#sides.delete(upstream);
   }
@@ -72,7 +72,8 @@ export class Relays {
 
   /** Ends everything. */
   destroy(): void {
-    for (const upstream of [...this.#sides.keys()]) this.abort(upstream);
+    const error = new UnstickyError('SHUTTING_DOWN');
+    for (const upstream of [...this.#sides.keys()]) this.abort(upstream, error);
   }
 
   #side(upstream: Upstream): Side {

@@ -121,7 +121,7 @@ export class Handshake {
       return 'done';
     }
     this.#parts.log.warn({ upstream: upstream.id, err: error }, 'handshake failed on an upstream');
-    if (started || error.code === 'UPSTREAM_TIMEOUT') {
+    if (started || error.code === 'SHUTTING_DOWN') {
       this.#refuse(error.code);
       return 'done';
     }

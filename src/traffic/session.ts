@@ -74,7 +74,10 @@ export function forwardToOwner(
     body: visit.body,
     bodyLimitBytes: config.limits.bodyBytes,
     // A poll may be held as long as the session may be silent.
-    answerMs: Math.max(config.timeouts.upstreamMs, session.ttlMs),
+    answerMs:
+      visit.method === 'GET'
+        ? Math.max(config.timeouts.upstreamMs, session.ttlMs)
+        : config.timeouts.upstreamMs,
     mode: 'stream',
     onDone: (outcome) => {
       // The binding stays if it failed: that says nothing about the session.

@@ -165,5 +165,5 @@ function countIn(upstream: Upstream): () => void {
 /** Nothing of an answer had come and the client has seen nothing: another upstream may be asked. */
 function mayTryAnother(outcome: TunnelOutcome): outcome is TunnelOutcome & { kind: 'failed' } {
   if (outcome.kind !== 'failed' || outcome.started || outcome.answering) return false;
-  return outcome.error.code !== 'UPSTREAM_TIMEOUT';
+  return outcome.error.code !== 'SHUTTING_DOWN';
 }
