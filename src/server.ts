@@ -168,7 +168,7 @@ class Server implements RunningRouter {
   }
 
   async destroy(): Promise<void> {
-    const checksEnded = this.#health.close();
+    const checksEnded = this.#health.destroy();
     this.#upgrades.destroy();
     this.#parts.relays.destroy();
     this.#routes.destroy();
@@ -188,8 +188,9 @@ class Server implements RunningRouter {
       if (!res.headersSent) res.shouldKeepAlive = false;
     }
     await this.#idleOrLate(this.#parts.settings.config.timeouts.shutdownMs);
+    await checksEnded;
     await this.destroy();
-    await Promise.all([listenersClosed, checksEnded]);
+    await listenersClosed;
   }
 
   /** Resolves when no request and no tunnel is left, or after the grace time. */

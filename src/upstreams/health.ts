@@ -41,6 +41,7 @@ export class HealthChecker {
   readonly #log: Logger;
   readonly #random: () => number;
   readonly #watches = new Map<Upstream, Watch>();
+  readonly #limits = new Set<AbortController>();
   readonly #stopListening: () => void;
   #settings: HealthSettings;
   #started = false;
@@ -82,6 +83,12 @@ export class HealthChecker {
     await Promise.all(watches.flatMap(({ running }) => running ?? []));
   }
 
+  /** As {@link close}, but cuts running checks off. */
+  async destroy(): Promise<void> {
+    for (const limit of this.#limits) limit.abort(new Error('the router stops'));
+    return this.close();
+  }
+
   #followPool(): void {
     const wanted = new Set(this.#pool.all);
     for (const watch of this.#watches.values()) {
@@ -116,11 +123,13 @@ export class HealthChecker {
     const { upstream } = watch;
     const { timeoutMs, intervalMs } = this.#settings.health;
     const limit = new AbortController();
+    this.#limits.add(limit);
     const timer = setTimeout(() => {
       limit.abort(new Error(`not complete within ${String(timeoutMs)} ms`));
     }, timeoutMs);
     const result = await this.#run(watch, limit.signal);
     clearTimeout(timer);
+    this.#limits.delete(limit);
     watch.running = undefined;
     // Forgotten meanwhile: what was found concerns nobody.
     if (this.#watches.get(upstream) !== watch) return;
