@@ -21,11 +21,12 @@ export interface PatientOptions {
   readonly pingTimeoutMs?: number;
   /** Sids in order of the handshakes; default `NAME-0`, `NAME-1` … */
   readonly sidFor?: (index: number) => string;
-  /** Leaves handshakes to the test as well. Default false. */
-  readonly handshakesToo?: boolean;
 }
 
-/** An Engine.IO 4 server that opens sessions by itself and leaves all else to the test. */
+/**
+ * An Engine.IO 4 server that opens sessions by itself and leaves all else to the test. Health checks
+ * of the router are answered on the side.
+ */
 export interface PatientUpstream {
   readonly port: number;
   readonly url: string;
@@ -43,20 +44,24 @@ export async function startPatientUpstream(
   name: string,
   options: PatientOptions = {},
 ): Promise<PatientUpstream> {
-  const { pingIntervalMs = 25_000, pingTimeoutMs = 20_000, handshakesToo = false } = options;
+  const { pingIntervalMs = 25_000, pingTimeoutMs = 20_000 } = options;
   const sidFor = options.sidFor ?? ((index) => `${name}-${String(index)}`);
   const requests = new Queue<SessionRequest>();
   const sockets = new Queue<WebSocket>();
   const targets: string[] = [];
   let opened = 0;
-  const open = (): string => {
+  const open = (sid = sidFor(opened++)): string => {
     const times = { pingInterval: pingIntervalMs, pingTimeout: pingTimeoutMs };
-    return `0${JSON.stringify({ sid: sidFor(opened++), upgrades: ['websocket'], ...times })}`;
+    return `0${JSON.stringify({ sid, upgrades: ['websocket'], ...times })}`;
   };
   const server = http.createServer((req, res) => {
-    const { url = '' } = req;
+    const { url = '', headers } = req;
+    if (headers['user-agent'] === 'unsticky') {
+      res.end(open('health-check'));
+      return;
+    }
     targets.push(url);
-    if (!handshakesToo && !url.includes('sid=')) res.end(open());
+    if (!url.includes('sid=')) res.end(open());
     else void readText(req).then((body) => requests.add({ req, res, body }), ignore);
   });
   const sessions = new WebSocketServer({ noServer: true, perMessageDeflate: false });
