@@ -24,7 +24,7 @@ const contexts: BrowserContext[] = [];
 beforeAll(async () => {
   demo = await withFreePort(async (port) => {
     url = `http://127.0.0.1:${String(port)}/`;
-    return startDemo(['--port', String(port), '--servers', '0,0', '--restart', '1']);
+    return startDemo(['--port', String(port), '--servers', '0,0', '--restart', '8']);
   });
   browser = await startBrowser();
   await mkdir(OUTPUT, { recursive: true });
@@ -122,6 +122,7 @@ test('when a server is killed its tab goes on with the other, and the server com
   const one = await openTab(context);
   const two = await openTab(context);
   const [lost, kept] = [await serverOf(one), await serverOf(two)];
+  expect(lost).not.toBe(kept);
   const command = await one.page.locator('.servers .mine code').textContent();
   process.kill(Number(/^kill (\d+)$/.exec(command ?? '')?.[1]));
 
