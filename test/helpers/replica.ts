@@ -28,19 +28,26 @@ export async function startReplica(config: Readonly<Record<string, unknown>>): P
   const whole = { listen: '127.0.0.1:0', timeouts: { shutdown: '1s' }, ...config };
   // Every JSON text is a YAML text.
   await writeFile(file, JSON.stringify(whole));
+  const clean = (): Promise<void> => rm(directory, { recursive: true, force: true });
   const router = await startProcess(
     process.execPath,
     [join(ROOT, 'bin/unsticky.js'), 'start', '-c', file],
     { ready: /"url":"(http:\/\/127\.0\.0\.1:(\d+))","msg":"listening"/ },
-  );
+  ).catch(async (error: unknown) => {
+    await clean();
+    throw error;
+  });
   return {
     url: router.ready[1] ?? '',
     port: Number(router.ready[2]),
     pid: router.pid,
     output: router.output,
     async close(signal?: NodeJS.Signals): Promise<void> {
-      await router.close(signal);
-      await rm(directory, { recursive: true, force: true });
+      try {
+        await router.close(signal);
+      } finally {
+        await clean();
+      }
     },
   };
 }
