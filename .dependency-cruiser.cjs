@@ -8,7 +8,7 @@
  */
 const layers = [
   '^src/(cli/|index[.]ts$)',
-  '^src/(server[.]ts$|admin/)',
+  '^src/((server|listeners|hardening|restart)[.]ts$|admin/)',
   '^src/((router|routes|guard)[.]ts$|traffic/)',
   '^src/(forward|upstreams|sessions)/',
   '^src/(config/|engineio/|(headers|forwarding|deadlines|counters|log|log-writer)[.]ts$)',

@@ -1,9 +1,11 @@
 import type { IncomingMessage, Server, ServerOptions, ServerResponse } from 'node:http';
 import type { Server as TlsServer } from 'node:https';
+import { TLSSocket } from 'node:tls';
 import type { Duplex } from 'node:stream';
 import type { Config } from './config/config.ts';
 import type { ErrorCode } from './errors.ts';
 import { answerSocketPlainly } from './forward/plain-answer.ts';
+import { headerValue, listContains } from './headers.ts';
 
 /** Node enforces its time limits only at this beat. */
 const CONNECTIONS_CHECK_MS = 2_000;
@@ -11,6 +13,9 @@ const CONNECTIONS_CHECK_MS = 2_000;
 const TCP_KEEP_ALIVE_MS = 30_000;
 
 const MAX_HEADER_BYTES = 16 * 1024;
+
+/** What an upgrade's offer consists of; `Connection` names the other two. */
+const OFFER_FIELDS: ReadonlySet<string> = new Set(['upgrade', 'http2-settings', 'connection']);
 
 /**
  * Options for `http.createServer` and `https.createServer` at the edge: strict parsing, time limits
@@ -80,7 +85,7 @@ export function hardenServer(server: Server | TlsServer, handlers: ServerHandler
   };
   const inTurn = (socket: Duplex, pass: () => void): void => {
     const before = current.get(socket);
-    if (before === undefined || before.writableEnded) {
+    if (before === undefined || before.writableFinished) {
       pass();
     } else if (before.headersSent && !waiting.has(socket)) {
       waiting.add(socket);
@@ -104,7 +109,8 @@ export function hardenServer(server: Server | TlsServer, handlers: ServerHandler
     // Whatever breaks it, `close` tells.
     socket.on('error', () => undefined);
     inTurn(socket, () => {
-      onUpgrade(req, socket, head);
+      if (asksForWebSocket(req)) onUpgrade(req, socket, head);
+      else readAgain(server, { req, socket, head });
     });
   });
 
@@ -120,6 +126,33 @@ export function hardenServer(server: Server | TlsServer, handlers: ServerHandler
     if (code === undefined) socket.destroy();
     else refuse(code, socket);
   });
+}
+
+function asksForWebSocket(req: IncomingMessage): boolean {
+  return listContains(headerValue(req.rawHeaders, 'upgrade') ?? '', 'websocket');
+}
+
+/**
+ * Any other upgrade is ignored (RFC 9110 section 7.8): the JDK's HttpClient and curl offer h2c with
+ * ordinary requests. Node takes each for an upgrade and lets go of the connection, so the request is
+ * put back in front of it without the offer, and read anew.
+ */
+function readAgain(
+  server: Server | TlsServer,
+  upgrade: { readonly req: IncomingMessage; readonly socket: Duplex; readonly head: Buffer },
+): void {
+  const { req, socket, head } = upgrade;
+  const { method = 'GET', url = '/', httpVersion, rawHeaders } = req;
+  let text = `${method} ${url} HTTP/${httpVersion}\r\n`;
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i] ?? '';
+    const value = rawHeaders[i + 1] ?? '';
+    if (!OFFER_FIELDS.has(name.toLowerCase())) text += `${name}: ${value}\r\n`;
+  }
+  const closes = listContains(headerValue(rawHeaders, 'connection') ?? '', 'close');
+  text += closes ? 'Connection: close\r\n\r\n' : '\r\n';
+  socket.unshift(Buffer.concat([Buffer.from(text, 'latin1'), head]));
+  server.emit(socket instanceof TLSSocket ? 'secureConnection' : 'connection', socket);
 }
 
 /** Whether raw bytes would be read as the answer to what they answer, and not as part of another. */

@@ -61,6 +61,9 @@ export class Router {
     });
     if (refused !== undefined) {
       counters.refused += 1;
+      // Where this request ends is in doubt, and so where the next one would begin. A body that is
+      // merely too large is read and dropped: closed at once, its client would not see the answer.
+      if (refused !== 'BODY_TOO_LARGE') res.shouldKeepAlive = false;
       (isEngine ? refuse : refusePlain)(visit, res, refused);
       return;
     }

@@ -76,6 +76,7 @@ function createHandler(
         connectTimeoutMs: connectMs,
         upstreamTimeoutMs: upstreamMs,
         upgradeTimeoutMs: upgradeMs,
+        bodyLimitBytes: config.limits.bodyBytes,
         onError,
       });
       return { kind: 'proxy', path, route: app };

@@ -359,3 +359,51 @@ describe('other events of the server', () => {
     expect(refused).toEqual([]);
   });
 });
+
+describe('an upgrade to something else than WebSocket', () => {
+  /** Tells what it was asked, over and over on one connection. */
+  async function startEcho(): Promise<Edge> {
+    return startEdge((req, res) => {
+      let body = '';
+      req.on('data', (chunk: Buffer) => (body += chunk.toString()));
+      req.on('end', () => {
+        res.end(`<${req.method ?? ''} ${req.url ?? ''} ${body} ${JSON.stringify(req.headers)}>`);
+      });
+    });
+  }
+
+  test('is an ordinary request, its body included, and so are those after it', async () => {
+    const edge = await startEcho();
+    const client = new RawClient(edge.port).send(
+      'POST /a?b HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n' +
+        'HTTP2-Settings: AAMAAABk\r\nContent-Length: 5\r\n\r\nhel',
+    );
+    client.send('lo');
+    await client.until(/<POST \/a\?b hello {"host":"x","content-length":"5"}>/);
+    client.send('GET /c HTTP/1.1\r\nHost: y\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n');
+    await client.until(/<GET \/c {2}{"host":"y"}>/);
+    client.send('GET /d HTTP/1.1\r\nHost: z\r\nConnection: close, upgrade\r\nUpgrade: tls\r\n\r\n');
+    expect(await client.untilClosed()).toMatch(/<GET \/d {2}{"host":"z","connection":"close"}>/);
+    expect(edge.upgrades).toEqual([]);
+    expect(edge.refused).toEqual([]);
+  });
+
+  test('cannot hide a second request in its body', async () => {
+    const edge = await startEcho();
+    const client = new RawClient(edge.port).send(
+      'POST /a HTTP/1.1\r\nHost: x\r\nConnection: upgrade, close\r\nUpgrade: h2c\r\n' +
+        'Content-Length: 37\r\n\r\nGET /hidden HTTP/1.1\r\nHost: hidden\r\n\r\n',
+    );
+    expect(await client.untilClosed()).toContain('<POST /a GET /hidden');
+    expect(client.statuses).toEqual([200]);
+  });
+
+  test('behind an unanswered request is refused like any other', async () => {
+    const edge = await startEdge();
+    const client = new RawClient(edge.port).send('GET /a HTTP/1.1\r\nHost: x\r\n\r\n');
+    client.send('GET /b HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n');
+    await client.untilClosed();
+    expect(edge.refused).toEqual(['PIPELINED']);
+    expect(edge.most).toBe(1);
+  });
+});

@@ -1,5 +1,4 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream';
 import type { ErrorCode } from '../errors.ts';
 import { cleanAnswer, watchConnect } from './app-messages.ts';
 import type { CleanAnswer } from './app-messages.ts';
@@ -102,7 +101,10 @@ export class WebAttempt implements Attempt {
     });
     res.sendDate = false;
     res.writeHead(clean.status, clean.reason, clean.headers);
-    pipeline(answer, res, () => {
+    // Not pipeline(): errors of both sides are looked after already, and its eleven listeners on the
+    // answer would be one more than Node thinks sound.
+    answer.pipe(res);
+    answer.once('end', () => {
       this.#over = true;
     });
     // The header of an event stream must not wait for the first event; that of an answer whose body

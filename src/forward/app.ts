@@ -20,6 +20,8 @@ export interface AppRouteOptions {
   readonly upstreamTimeoutMs: number;
   /** Time until an upgrade is answered, in milliseconds. */
   readonly upgradeTimeoutMs: number;
+  /** Largest body in chunks, in bytes; one that tells its length is the caller's to refuse. */
+  readonly bodyLimitBytes: number;
   /**
    * Called for each failure of an app, those that another app made good included; a client that
    * leaves is no failure.
@@ -94,6 +96,7 @@ export class AppRoute {
     res.once('close', () => {
       if (!res.writableFinished) this.#attempts.get(req)?.abort();
     });
+    this.#limitChunks(req);
     this.#begin({
       req,
       turns: new Turns(this.#rotation, { repeatable: isRepeatable(req) }),
@@ -173,6 +176,19 @@ export class AppRoute {
     } catch (error) {
       attempt.fail('INTERNAL', error instanceof Error ? error : new Error(String(error)));
     }
+  }
+
+  /** The length of a body in chunks shows only as it arrives. */
+  #limitChunks(req: IncomingMessage): void {
+    if (req.headers['transfer-encoding'] === undefined) return;
+    const { bodyLimitBytes } = this.#options;
+    let bytes = 0;
+    req.on('data', (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes <= bodyLimitBytes) return;
+      const cause = new Error(`more than ${String(bodyLimitBytes)} bytes`);
+      this.#attempts.get(req)?.fail('BODY_TOO_LARGE', cause);
+    });
   }
 
   #track(stream: ServerResponse | Duplex): void {

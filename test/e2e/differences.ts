@@ -138,7 +138,6 @@ export const DIFFERENCES: readonly Difference[] = [
     why: 'What asks for an upgrade gets a WebSocket or an error; the handshake is checked as RFC 6455 section 4.2.1 says.',
     we: 'refuse',
     requests: [
-      'an upgrade to h2c',
       'a WebSocket handshake without key',
       'a WebSocket handshake with two keys',
       'a WebSocket handshake with a short key',

@@ -460,6 +460,15 @@ describe('requests that a library could choke on', () => {
     expect(rest.join('\r\n\r\n')).toBe(body);
   });
 
+  test('a body in chunks above the limit is a 413, and the app’s side is closed', async () => {
+    const app = await startApp((socket) => socket.resume());
+    const client = connectTo(await startRouter([app], { bodyLimitBytes: 10_000 }));
+    const chunk = `2000\r\n${'x'.repeat(0x2000)}\r\n`;
+    const post = request('POST /', 'Transfer-Encoding: chunked');
+    await client.send(`${post}${chunk}${chunk}0\r\n\r\n`).until(/^HTTP\/1\.1 413 /);
+    await expect.poll(() => app.open(), { interval: 5 }).toBe(0);
+  });
+
   test.each(['gzip, chunked', 'identity, chunked'])(
     'the transfer coding %s is a 400',
     async (coding) => {

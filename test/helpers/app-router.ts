@@ -27,6 +27,7 @@ export async function startAppRouter(
     connectTimeoutMs: 2000,
     upstreamTimeoutMs: 5000,
     upgradeTimeoutMs: 5000,
+    bodyLimitBytes: 1_000_000_000,
     onError: (code) => errors.push(code),
     ...options,
   });

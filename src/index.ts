@@ -1,0 +1,11 @@
+export { ConfigError } from './config/problem.ts';
+export type { Problem } from './config/problem.ts';
+export { loadConfig } from './config/load.ts';
+export type { LoadOptions } from './config/load.ts';
+export type { Config } from './config/config.ts';
+export { ERRORS, UnstickyError } from './errors.ts';
+export type { ErrorCode, ErrorKind, ErrorSource } from './errors.ts';
+export { createLogger } from './log.ts';
+export type { Logger, LoggerOptions, RootLogger } from './log.ts';
+export { startRouter } from './server.ts';
+export type { RunningRouter } from './server.ts';
