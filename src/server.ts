@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { isDeepStrictEqual } from 'node:util';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { AdminServer } from './admin/admin.ts';
 import type { Config } from './config/config.ts';
 import { Counters } from './counters.ts';
@@ -10,29 +9,23 @@ import { TrustedProxies } from './forwarding.ts';
 import { Listeners } from './listeners.ts';
 import type { BoundAddress } from './listeners.ts';
 import type { Logger } from './log.ts';
+import { keysThatNeedRestart } from './restart.ts';
 import { Router } from './router.ts';
 import { Routes } from './routes.ts';
 import { Directory } from './sessions/directory.ts';
 import { createStore } from './sessions/create-store.ts';
+import { OpenWork } from './traffic/open-work.ts';
 import type { Parts, Settings } from './traffic/parts.ts';
 import { Upgrades } from './traffic/upgrades.ts';
 import { HealthChecker } from './upstreams/health.ts';
 import { UpstreamPool } from './upstreams/pool.ts';
 import type { Upstream } from './upstreams/upstream.ts';
 
-/** What is read only at start, by its key in the file: a change needs a new process. */
-const FIXED_SETTINGS: Readonly<Record<string, (config: Config) => unknown>> = {
-  listen: (config) => config.listen,
-  store: (config) => config.store,
-  admin: (config) => config.admin,
-  'limits.cachedBindings': (config) => config.limits.cachedBindings,
-  'limits.memoryBindings': (config) => config.limits.memoryBindings,
-  'timeouts.connect': (config) => config.timeouts.connectMs,
-  'timeouts.upgrade': (config) => config.timeouts.upgradeMs,
-  'timeouts.clientHeader': (config) => config.timeouts.clientHeaderMs,
-  'timeouts.clientRequest': (config) => config.timeouts.clientRequestMs,
-  'timeouts.keepAlive': (config) => config.timeouts.keepAliveMs,
-};
+/**
+ * At the end, connections that have not sent a whole request header yet get this time for it: a
+ * balancer in front may have chosen this replica a moment before.
+ */
+const LAST_REQUESTS_MS = 500;
 
 /** A router that serves. */
 export interface RunningRouter {
@@ -78,20 +71,17 @@ class Server implements RunningRouter {
   readonly #upgrades: Upgrades;
   readonly #router: Router;
   readonly #health: HealthChecker;
-  readonly #responses = new Set<ServerResponse>();
+  readonly #work = new OpenWork();
   readonly #startedAt = new Date();
   #routes: Routes;
   #listeners: Listeners | undefined;
   #admin: AdminServer | undefined;
   #closing: Promise<void> | undefined;
-  #onIdle: (() => void) | undefined;
 
   constructor(config: Config, log: Logger) {
     this.#log = log;
     this.#parts = this.#assemble(config);
-    this.#upgrades = new Upgrades(this.#parts, () => {
-      this.#noticeIdle();
-    });
+    this.#upgrades = new Upgrades(this.#parts);
     this.#routes = this.#createRoutes(config);
     this.#router = new Router(this.#parts, this.#upgrades, this.#routes);
     const { pool } = this.#parts;
@@ -134,9 +124,7 @@ class Server implements RunningRouter {
     this.#health.apply({ health: config.health, paths: config.paths });
     this.#routes = this.#createRoutes(config);
     this.#router.replaceRoutes(this.#routes).close();
-    return Object.entries(FIXED_SETTINGS)
-      .filter(([, read]) => !isDeepStrictEqual(read(old), read(config)))
-      .map(([key]) => key);
+    return keysThatNeedRestart(old, config);
   }
 
   status(): object {
@@ -173,8 +161,10 @@ class Server implements RunningRouter {
     this.#parts.relays.destroy();
     this.#routes.destroy();
     const listenersClosed = this.#listeners?.close();
+    // Handshakes answer their clients a turn later than the rest.
+    await nextTurn();
     this.#listeners?.closeAllConnections();
-    this.#onIdle?.();
+    this.#work.destroy();
     await Promise.all([checksEnded, listenersClosed, this.#admin?.close()]);
     await this.#parts.directory.close();
   }
@@ -184,44 +174,27 @@ class Server implements RunningRouter {
     const checksEnded = this.#health.close();
     this.#parts.relays.close();
     this.#routes.close();
-    for (const res of this.#responses) {
-      if (!res.headersSent) res.shouldKeepAlive = false;
-    }
-    await this.#idleOrLate(this.#parts.settings.config.timeouts.shutdownMs);
+    this.#work.close();
+    const endsAtMs = performance.now() + this.#parts.settings.config.timeouts.shutdownMs;
+    const leftMs = (): number => Math.max(0, endsAtMs - performance.now());
+    await settledWithin(leftMs(), this.#work.idle());
+    this.#listeners?.closeIdleConnections();
+    await settledWithin(Math.min(LAST_REQUESTS_MS, leftMs()), listenersClosed);
+    await settledWithin(leftMs(), this.#work.idle());
     await checksEnded;
     await this.destroy();
-    await listenersClosed;
-  }
-
-  /** Resolves when no request and no tunnel is left, or after the grace time. */
-  async #idleOrLate(graceMs: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, graceMs);
-      this.#onIdle = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      this.#noticeIdle();
-    });
-    this.#onIdle = undefined;
-  }
-
-  #noticeIdle(): void {
-    if (this.#responses.size === 0 && this.#upgrades.running === 0) this.#onIdle?.();
   }
 
   #handlers(): Parameters<typeof Listeners.open>[1] {
     return {
-      onRequest: (req: IncomingMessage, res: ServerResponse) => {
-        this.#responses.add(res);
-        res.once('close', () => {
-          this.#responses.delete(res);
-          if (this.#onIdle !== undefined) this.#noticeIdle();
-        });
-        if (this.#closing !== undefined) res.shouldKeepAlive = false;
+      onRequest: (req, res) => {
+        this.#work.addResponse(res);
         this.#router.onRequest(req, res);
       },
-      onUpgrade: this.#router.onUpgrade,
+      onUpgrade: (req, socket, head) => {
+        this.#work.addUpgrade(socket);
+        this.#router.onUpgrade(req, socket, head);
+      },
       onRefused: (code, socket) => {
         if (code === 'CLIENT_GONE') return;
         this.#parts.counters.refused += 1;
@@ -262,6 +235,16 @@ class Server implements RunningRouter {
       this.#log.warn({ code, err: cause }, 'a request to a web application failed');
     });
   }
+}
+
+/** Resolves when the promise does, at the latest after this time. */
+async function settledWithin(ms: number, promise: Promise<unknown> | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
 }
 
 function settingsOf(config: Config): Settings {

@@ -28,20 +28,12 @@ export class Upgrades {
   readonly #parts: Parts;
   readonly #tunnels: Tunnels;
   readonly #sessions = new Set<Session>();
-  readonly #onDone: () => void;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onDone - called whenever an upgrade or a tunnel has ended */
-  constructor(parts: Parts, onDone: () => void) {
+  constructor(parts: Parts) {
     const { connectMs, upgradeMs } = parts.settings.config.timeouts;
     this.#parts = parts;
     this.#tunnels = new Tunnels({ connectTimeoutMs: connectMs, upgradeTimeoutMs: upgradeMs });
-    this.#onDone = onDone;
-  }
-
-  /** Upgrades under way and tunnels. */
-  get running(): number {
-    return this.#tunnels.running;
   }
 
   /** Tunnels that stand. */
@@ -158,7 +150,6 @@ export class Upgrades {
       clearInterval(this.#timer);
       this.#timer = undefined;
     }
-    this.#onDone();
   }
 }
 
