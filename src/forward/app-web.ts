@@ -101,6 +101,14 @@ export class WebAttempt implements Attempt {
     });
     res.sendDate = false;
     res.writeHead(clean.status, clean.reason, clean.headers);
+    if (clean.status === 204 || clean.status === 304) {
+      // Node 20.19 would wait for the body that a length beside such a status seems to announce.
+      this.#over = true;
+      res.end();
+      if (answer.headers['content-length'] !== undefined) this.#request?.destroy();
+      else answer.resume();
+      return;
+    }
     // Not pipeline(): errors of both sides are looked after already, and its eleven listeners on the
     // answer would be one more than Node thinks sound.
     answer.pipe(res);

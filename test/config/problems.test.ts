@@ -172,7 +172,11 @@ describe('what is no plain YAML is told in the same form', () => {
       `${OK}---\n${OK}`,
       'a.yaml:2:1: is not valid YAML: source contains multiple documents; please use YAML.parseAllDocuments() (a configuration is one document: remove the line ---)',
     ],
-    ['['.repeat(20_000), 'a.yaml:1:819: is not valid YAML: it is nested too deeply'],
+    [
+      '['.repeat(20_000),
+      // How deep is too deep depends on the stack that Node gives.
+      expect.stringMatching(/^a\.yaml:1:\d+: is not valid YAML: it is nested too deeply$/),
+    ],
     ['a'.repeat(1024 * 1024 + 1), 'a.yaml: is larger than 1 MB'],
   ])('problem %#', (text, ...expected) => {
     expect(problemsOf(text).map(summarizeProblem)).toEqual(expected);

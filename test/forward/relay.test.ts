@@ -298,8 +298,9 @@ describe('connections to the upstream', () => {
       });
     });
     const front = await startFront(raw.port);
-    for (let i = 0; i < 20; i += 1)
-      {expect((await ask(front.port, { path: `/${String(i)}` })).body).toBe(`/${String(i)}`);}
+    for (let i = 0; i < 20; i += 1) {
+      expect((await ask(front.port, { path: `/${String(i)}` })).body).toBe(`/${String(i)}`);
+    }
     expect(raw.sockets.length).toBe(20);
   });
 
@@ -323,8 +324,9 @@ describe('whoever leaves is missed at once', () => {
     const reached = new Promise<net.Socket>((resolve) => (begun = resolve));
     const raw = await upstreamThat((socket) => {
       onRequestHead(socket, () => {
-        if (phase === 'in the middle of the answer')
-          {socket.write(`${OK}Content-Length: 100\r\n\r\nhalf`);}
+        if (phase === 'in the middle of the answer') {
+          socket.write(`${OK}Content-Length: 100\r\n\r\nhalf`);
+        }
         begun(socket);
       });
     });

@@ -91,8 +91,10 @@ describe('answers that are well-formed', () => {
   test('header lines keep their order, case, repetition and bytes', () => {
     const { heads } = read([
       bytes(
-        `${`${OK}Set-Cookie: a=1\r\nX-\xC9:1\r\n`.replace('\xC9', 'e') 
-          }set-cookie:\t b=\xe9\xa0 \r\nContent-Length: 0\r\n\r\n`,
+        `${`${OK}Set-Cookie: a=1\r\nX-\xC9:1\r\n`.replace(
+          '\xC9',
+          'e',
+        )}set-cookie:\t b=\xe9\xa0 \r\nContent-Length: 0\r\n\r\n`,
       ),
     ]);
     expect(heads[0]?.rawHeaders).toEqual([

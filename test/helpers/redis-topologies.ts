@@ -53,6 +53,7 @@ export interface SentinelRedis {
   readonly name: string;
   readonly sentinels: readonly { host: string; port: number }[];
   readonly master: RedisServer;
+  readonly replica: RedisServer;
   readonly close: () => Promise<void>;
 }
 
@@ -90,6 +91,7 @@ export async function startSentinel(): Promise<SentinelRedis> {
     name: 'unsticky',
     sentinels: [{ host: '127.0.0.1', port }],
     master,
+    replica,
     close: async () => {
       await sentinel.close('SIGKILL');
       await Promise.all([replica.close(), master.close()]);

@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os';
 import { withFreePort } from './free-port.ts';
 import { startProcess } from './process.ts';
 
@@ -25,8 +26,13 @@ export async function startRedis(
 }
 
 async function startOn(port: number, args: readonly string[]): Promise<RedisServer> {
-  const all = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'];
-  const redis = await startProcess('redis-server', [...all, ...args], {
+  const all = [
+    ...['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'],
+    // A replica writes what its master sends into the working directory, unless told otherwise.
+    ...['--dir', tmpdir(), '--repl-diskless-load', 'on-empty-db'],
+    ...args,
+  ];
+  const redis = await startProcess('redis-server', all, {
     ready: /Ready to accept connections/,
   });
   return {

@@ -278,7 +278,12 @@ describe('Sentinel', () => {
       const { store, events } = await open({ ...singleConfig(0), topology });
       const before = binding(uniqueId('sid'), 'chat-1');
       await store.claim(before, NONE);
-      await command(master.port, ['WAIT', '1', '1000']);
+      // Replication is asynchronous: a failover may lose what the replica does not have yet.
+      await eventually(
+        async () => (await command(sentinel.replica.port, ['DBSIZE'])) === 1,
+        5_000,
+        'the replica has the claim',
+      );
 
       const lost = events.next('unavailable');
       if (fault === 'killed') await master.close();
