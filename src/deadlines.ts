@@ -1,5 +1,5 @@
 /** How often expired deadlines are looked for, in milliseconds; also their error. */
-export const SWEEP_INTERVAL_MS = 100;
+const SWEEP_INTERVAL_MS = 100;
 
 /** Something that must not wait for ever. */
 export interface Expiring {

@@ -80,7 +80,7 @@ function createServer(config: Config, address: ListenAddress): http.Server {
 }
 
 /** Reads and tries a certificate, so that a bad one is told by name at start. */
-export function readCertificate(files: TlsFiles): { cert: Buffer; key: Buffer } {
+function readCertificate(files: TlsFiles): { cert: Buffer; key: Buffer } {
   const cert = readPem(files.cert);
   const key = readPem(files.key);
   try {

@@ -3,7 +3,7 @@ import { badAnswer, parseHead } from './response-head.ts';
 import type { ResponseHead } from './response-head.ts';
 
 /** Largest header block an upstream may send, in bytes. */
-export const MAX_HEAD_BYTES: number = 64 * 1024;
+const MAX_HEAD_BYTES = 64 * 1024;
 /** Longest chunk-size line and largest trailer section, in bytes. */
 const MAX_LINE_BYTES = 4096;
 const MAX_TRAILER_BYTES = 16 * 1024;
