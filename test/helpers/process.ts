@@ -62,7 +62,8 @@ export async function startProcess(
     } catch (error) {
       child.kill('SIGKILL');
       await once(child, 'close');
-      throw error;
+      const tail = output.split('\n').slice(-8).join('\n');
+      throw new Error(`${String(error)}; its last output:\n${tail}`, { cause: error });
     }
   };
   try {
