@@ -208,6 +208,7 @@ class Server implements RunningRouter {
     upstream.onDead(() => {
       this.#parts.relays.abort(upstream);
       this.#upgrades.abort(upstream);
+      this.#parts.directory.forgetUpstream(upstream.id);
     });
   }
 

@@ -1,3 +1,4 @@
+import { guessableSid } from '../engineio/sid.ts';
 import type { DirectoryCounters } from './counters.ts';
 import { isNewer } from './generation.ts';
 import type { KnownSessions } from './known-sessions.ts';
@@ -6,12 +7,6 @@ import { isUnavailable } from './store.ts';
 import type { Binding, SessionStore } from './store.ts';
 
 const MAX_CLAIMS = 3;
-/**
- * A sid this short may be a counter, as googollee's Go server makes them, and so have been asked for
- * before it existed. Random ids have 20 characters and more.
- */
-const COUNTER_LENGTH = 12;
-
 /** What a claim needs to know of the handshake behind it. */
 export interface HandshakeClaim {
   /** How long the session survives without a request. */
@@ -59,7 +54,8 @@ export class Claims {
   /** Resolves with the binding as it was written, or with the id of a living holder. */
   async #claimInStore(first: Binding, handshake: HandshakeClaim): Promise<Binding | string> {
     const { carried, holderLives } = handshake;
-    const announce = carried || first.sid.length <= COUNTER_LENGTH;
+    // A counter's next sid may have been asked for, and not found, before it existed.
+    const announce = carried || guessableSid(first.sid);
     let binding = first;
     let overwrite = carried;
     for (let attempt = 1; ; attempt++) {

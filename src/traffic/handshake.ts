@@ -138,7 +138,8 @@ export class Handshake {
       this.#release(answer);
       return 'done';
     }
-    upstream.flavour = recogniseFlavour(open, (name) => headerValue(answer.head.rawHeaders, name));
+    const flavour = recogniseFlavour(open, (name) => headerValue(answer.head.rawHeaders, name));
+    if (flavour !== 'unknown') upstream.flavour = flavour;
     const { directory, pool, counters } = this.#parts;
     const claim = await directory.claim(open.sid, upstream.id, {
       ttlMs: timeToLiveMs(open),
