@@ -20,6 +20,7 @@ interface Subject {
 function createSubject(
   upstreams: readonly UpstreamConfig[],
   policy: BalancePolicy = 'least-sessions',
+  random: () => number = Math.random,
 ): Subject {
   let now = 0;
   const sessions = new Map<string, number>();
@@ -29,6 +30,7 @@ function createSubject(
     load: (id) => sessions.get(id) ?? 0,
     log: recordingLog().log,
     now: () => now,
+    random,
   });
   return {
     pool,
@@ -84,7 +86,9 @@ describe('pick', () => {
   });
 
   test('tries the one whose pause ends first rather than refuse when all are ejected', () => {
-    const { pool, advance } = createSubject([config('a'), config('b')]);
+    // Pauses of equal length: by chance, the later one could end first.
+    const upstreams = [config('a'), config('b')];
+    const { pool, advance } = createSubject(upstreams, 'least-sessions', () => 0);
     member(pool, 'b').connectFailed('refused');
     advance(300);
     member(pool, 'a').connectFailed('refused');
