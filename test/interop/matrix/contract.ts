@@ -52,8 +52,8 @@ export interface ServerKind {
   readonly needs: readonly string[];
   /** Builds the program unless it is built; cached under the folder. */
   build(): Promise<void>;
-  /** Starts a node on a free port. */
-  start(name: string): Promise<ServerNode>;
+  /** Starts a node on a free port, or on the port of one that has ended. */
+  start(name: string, port?: number): Promise<ServerNode>;
 }
 
 /** A running server. */

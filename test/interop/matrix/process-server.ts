@@ -1,4 +1,3 @@
-import { eventually } from '../../helpers/eventually.ts';
 import { withFreePort } from '../../helpers/free-port.ts';
 import { startProcess } from '../../helpers/process.ts';
 import type { ServerKind, ServerNode } from './contract.ts';
@@ -24,35 +23,31 @@ export interface ServerEvent {
 /** Makes a kind of server of a program that behaves as `ServerKind` says. */
 export function processServer(program: ServerProgram): ServerKind {
   const { command, cwd, ...kind } = program;
-  const start = async (name: string): Promise<ServerNode> =>
-    withFreePort(async (port) => {
-      const node = await startProcess(...command(port, name), {
-        ready: /^ready/m,
-        ...(cwd === undefined ? {} : { cwd }),
-      });
-      const url = `http://127.0.0.1:${String(port)}`;
-      return { name, port, url, process: node, close: () => node.close() };
+  const startOn = async (port: number, name: string): Promise<ServerNode> => {
+    const node = await startProcess(...command(port, name), {
+      ready: /^ready/m,
+      ...(cwd === undefined ? {} : { cwd }),
     });
+    const url = `http://127.0.0.1:${String(port)}`;
+    return { name, port, url, process: node, close: () => node.close() };
+  };
+  const start = async (name: string, port?: number): Promise<ServerNode> =>
+    port === undefined ? withFreePort((free) => startOn(free, name)) : startOn(port, name);
   return { ...kind, start };
 }
 
+/** What is read of each node's output so far. */
+const read = new WeakMap<ServerNode, { chars: number; readonly events: ServerEvent[] }>();
+
 /** What a node has said so far, of one kind of event. */
 export function eventsOf(node: ServerNode, event: string): readonly ServerEvent[] {
-  return node.process
-    .output()
-    .split('\n')
-    .filter((line) => line.startsWith('{') && line.endsWith('}'))
-    .map((line) => JSON.parse(line) as ServerEvent)
-    .filter((said) => said.event === event);
-}
-
-/** Waits until a node has said this often that a client came or went. */
-export async function untilEvents(
-  node: ServerNode,
-  event: string,
-  count: number,
-  ms: number,
-): Promise<void> {
-  const label = `${node.name} says "${event}" ${count} times`;
-  await eventually(() => eventsOf(node, event).length >= count, ms, label);
+  const known = read.get(node) ?? { chars: 0, events: [] };
+  read.set(node, known);
+  const fresh = node.process.output().slice(known.chars);
+  const whole = fresh.slice(0, fresh.lastIndexOf('\n') + 1);
+  known.chars += whole.length;
+  for (const line of whole.split('\n')) {
+    if (/^\{"event".*\}\s*$/.test(line)) known.events.push(JSON.parse(line) as ServerEvent);
+  }
+  return known.events.filter((said) => said.event === event);
 }

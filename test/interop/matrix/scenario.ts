@@ -1,0 +1,196 @@
+import { isDeepStrictEqual } from 'node:util';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { withDeadline } from '../../helpers/deadline.ts';
+import { eventually } from '../../helpers/eventually.ts';
+import type { ClientKind, Dialect, Payload, Transports } from './contract.ts';
+import { MAX_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS } from './contract.ts';
+import { hasLeft, type Guest, type Reception } from './reception.ts';
+
+/** How the scenario went between one client and one server on one way. */
+export type Outcome =
+  | { readonly kind: 'passed'; readonly dropSeenMs: number }
+  | { readonly kind: 'failed'; readonly step: string; readonly why: string };
+
+/** Who plays it, and where. */
+export interface Cast {
+  readonly client: ClientKind;
+  readonly dialect: Dialect;
+  readonly transports: Transports;
+  readonly url: string;
+  readonly reception: Reception;
+}
+
+const SIZES_BYTES = [1, 1024, 64 * 1024, MAX_MESSAGE_BYTES] as const;
+const STREAM_LENGTH = 500;
+/** After that long without a pong every server has given its client up. */
+const IDLE_MS = PING_INTERVAL_MS + PING_TIMEOUT_MS + 500;
+const UPGRADE_MS = 5000;
+const GONE_MS = 5000;
+const DROPPED_MS = IDLE_MS + 5000;
+
+/** One play: two sessions side by side, the second for its sudden end, then a third. */
+class Scene {
+  readonly #cast: Cast;
+  readonly #guests: Guest[] = [];
+  dropSeenMs = 0;
+
+  constructor(cast: Cast) {
+    this.#cast = cast;
+  }
+
+  async connect(): Promise<void> {
+    await this.#enter();
+    await this.#enter();
+  }
+
+  async echoes(): Promise<void> {
+    const { session } = this.#guest(0);
+    for (let i = 0; i < 20; i++) await this.#echo({ kind: 'text', text: `${i} ä€` });
+    const name = await session.whoami();
+    if (name !== session.node) throw new Error(`welcomed by ${session.node}, now at ${name}`);
+  }
+
+  async payloads(): Promise<void> {
+    for (const size of SIZES_BYTES) {
+      const text = 'x'.repeat(size);
+      await this.#echo({ kind: 'text', text });
+      if (this.#cast.dialect === 'socket.io') {
+        await this.#echo({ kind: 'json', json: { text, list: [1, null, true] } });
+      }
+      const bytes = Buffer.alloc(size).map((_byte, index) => (index * 31 + 7) % 256);
+      await this.#echo({ kind: 'binary', bytes: Buffer.from(bytes) });
+    }
+  }
+
+  async stream(): Promise<void> {
+    const numbers = await this.#guest(0).session.stream(STREAM_LENGTH);
+    const expected = Array.from({ length: STREAM_LENGTH }, (_none, index) => index);
+    if (!isDeepStrictEqual(numbers, expected)) throw new Error(`came as ${numbers.join(' ')}`);
+  }
+
+  async transport(): Promise<void> {
+    const expected = this.#cast.transports.at(-1);
+    for (const { session } of this.#guests) {
+      const arrived = async (): Promise<boolean> => {
+        const name = await session.transport();
+        return name === undefined || name === expected;
+      };
+      await eventually(arrived, UPGRADE_MS, `the client is on ${String(expected)}`);
+    }
+  }
+
+  async idle(): Promise<void> {
+    const timer = new AbortController();
+    const ended = this.#guests.map(async ({ session }) => {
+      await session.closed;
+      throw new Error('the connection has ended');
+    });
+    try {
+      await Promise.race([sleep(IDLE_MS, undefined, { signal: timer.signal }), ...ended]);
+    } finally {
+      timer.abort();
+      for (const promise of ended) promise.catch(() => undefined);
+    }
+    for (const { session } of this.#guests) await session.whoami();
+  }
+
+  async disconnect(): Promise<void> {
+    const guest = this.#guest(0);
+    await guest.session.disconnect();
+    await eventually(() => hasLeft(guest), GONE_MS, 'the server sees the client go');
+  }
+
+  async drop(): Promise<void> {
+    const guest = this.#guest(1);
+    if (hasLeft(guest)) throw new Error('the other client has gone too');
+    const droppedAt = performance.now();
+    await guest.session.drop();
+    await eventually(() => hasLeft(guest), DROPPED_MS, 'the server sees that the client is gone');
+    this.dropSeenMs = performance.now() - droppedAt;
+  }
+
+  async reconnect(): Promise<void> {
+    const { id } = await this.#enter();
+    if (this.#guests.filter((guest) => guest.id === id).length > 1) {
+      throw new Error(`${id} is back`);
+    }
+  }
+
+  async leave(): Promise<void> {
+    const guest = this.#guest(2);
+    await guest.session.leave();
+    await withDeadline(guest.session.closed, GONE_MS, 'the client sees its connection closed');
+    await eventually(() => hasLeft(guest), GONE_MS, 'the server has let the client go');
+  }
+
+  /** Ends what has not ended yet. */
+  async clear(): Promise<void> {
+    await Promise.all(this.#guests.map(({ session }) => session.drop()));
+  }
+
+  async #enter(): Promise<Guest> {
+    const { client, url, transports, reception } = this.#cast;
+    const guest = await reception.connect(client, url, transports);
+    this.#guests.push(guest);
+    return guest;
+  }
+
+  #guest(index: number): Guest {
+    const guest = this.#guests[index];
+    if (guest === undefined) throw new Error('there is no such client');
+    return guest;
+  }
+
+  async #echo(payload: Payload): Promise<void> {
+    const echoed = await this.#guest(0).session.echo(payload);
+    if (!isDeepStrictEqual(echoed, payload)) {
+      throw new Error(`${describe(payload)} came back as ${describe(echoed)}`);
+    }
+  }
+}
+
+/** What happens, in this order; a step that fails is the last. */
+export const STEPS: readonly (readonly [name: string, play: (scene: Scene) => Promise<void>])[] = [
+  ['connect', (scene) => scene.connect()],
+  ['20 acknowledged echoes', (scene) => scene.echoes()],
+  ['text, JSON and binary of 1 B, 1 KB, 64 KB and 1 MB', (scene) => scene.payloads()],
+  ['500 numbers, complete and in order', (scene) => scene.stream()],
+  ['the transport asked for', (scene) => scene.transport()],
+  ['idle for longer than a server waits for a pong', (scene) => scene.idle()],
+  ['disconnect, seen by the server', (scene) => scene.disconnect()],
+  ['drop without a word, seen by the server', (scene) => scene.drop()],
+  ['reconnect as a new session', (scene) => scene.reconnect()],
+  ['server closes, seen by both', (scene) => scene.leave()],
+];
+
+/** Plays the whole scenario once. */
+export async function play(cast: Cast): Promise<Outcome> {
+  const scene = new Scene(cast);
+  let current = '';
+  try {
+    for (const [name, run] of STEPS) {
+      current = name;
+      await run(scene);
+    }
+    return { kind: 'passed', dropSeenMs: scene.dropSeenMs };
+  } catch (error) {
+    return { kind: 'failed', step: current, why: reasonOf(error) };
+  } finally {
+    await scene.clear();
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function describe(payload: Payload): string {
+  switch (payload.kind) {
+    case 'text':
+      return `text of ${payload.text.length} characters "${payload.text.slice(0, 20)}"`;
+    case 'json':
+      return `JSON ${JSON.stringify(payload.json).slice(0, 40)}`;
+    case 'binary':
+      return `${payload.bytes.length} bytes ${payload.bytes.subarray(0, 8).toString('hex')}`;
+  }
+}
