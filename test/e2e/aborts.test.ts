@@ -39,7 +39,9 @@ let router: TestRouter;
 
 beforeAll(async () => {
   nodes = [forAll.add(await startNode('node-1')), forAll.add(await startNode('node-2'))];
-  router = forAll.add(await startTestRouter({ upstreams: nodes.map(({ url }) => url) }));
+  const upstreams = nodes.map(({ url }) => url);
+  // A check by handshake would be taken for the request that a test waits for.
+  router = forAll.add(await startTestRouter({ upstreams, health: { check: 'tcp' } }));
 });
 afterEach(() => forOne.close());
 afterAll(() => forAll.close());

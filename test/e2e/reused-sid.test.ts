@@ -21,6 +21,9 @@ const AT_A_TIME = 20;
 /** Takes the answer to one request of a sid out of its upstream's hands. */
 type Takeover = (response: http.ServerResponse) => void;
 
+/** A check by handshake would be one more request that the upstreams see. */
+const health = { check: 'tcp' };
+
 const forAll = new Closers();
 const forOne = new Closers();
 const takeovers = new Map<string, Takeover>();
@@ -56,6 +59,7 @@ async function startReplica(delayMs = 0): Promise<TestRouter> {
     upstreams: upstreams.map(({ name, url }) => ({ id: name, url })),
     balance: 'random',
     ioCookie: 'pass',
+    health,
   });
   return forOne.add(router);
 }
@@ -151,7 +155,7 @@ describe('by default', () => {
 
   test('no sid to reuse reaches an upstream with a handshake, other cookies do', async () => {
     const upstream = await startUpstream('chat-3');
-    const router = forOne.add(await startTestRouter({ upstreams: [upstream.url] }));
+    const router = forOne.add(await startTestRouter({ upstreams: [upstream.url], health }));
     const [first, second] = [
       await openSession(router.url, { cookie, io }),
       await openSession(router.url, { cookie: `io=${io}` }),
@@ -173,7 +177,7 @@ describe('by default', () => {
     });
     forOne.add(raw);
     const upstream = `http://127.0.0.1:${String(raw.port)}`;
-    const router = forOne.add(await startTestRouter({ upstreams: [upstream] }));
+    const router = forOne.add(await startTestRouter({ upstreams: [upstream], health }));
     const client = new RawClient(router.port);
     client.send(
       'GET /socket.io/?EIO=3&transport=websocket HTTP/1.1\r\nHost: chat\r\n' +
@@ -188,7 +192,7 @@ describe('by default', () => {
 
   test('requests of a session keep their cookies and headers untouched', async () => {
     const upstream = await startUpstream('chat-4');
-    const router = forOne.add(await startTestRouter({ upstreams: [upstream.url] }));
+    const router = forOne.add(await startTestRouter({ upstreams: [upstream.url], health }));
     const sid = await openSession(router.url);
     expect(await poll(router.url, sid, { cookie, io })).toBe('200 4chat-4');
     await ask(pollingTarget(router.url, sid), {

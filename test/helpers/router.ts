@@ -18,14 +18,16 @@ export interface TestRouter {
 /**
  * Starts a router on a free port.
  *
- * @param keys - keys of the configuration file; `listen` is added, active checks are rare by default
+ * @param keys - keys of the configuration file; `listen` is added, and after the first active check
+ * the next one comes in an hour unless they say otherwise
  */
 export async function startTestRouter(
   keys: Readonly<Record<string, unknown>>,
   onLine?: (line: LogLine) => void,
 ): Promise<TestRouter> {
   // Every JSON text is a YAML text.
-  const text = JSON.stringify({ listen: '127.0.0.1:0', health: { interval: '1h' }, ...keys });
+  const health = { interval: '1h', ...(keys['health'] as object | undefined) };
+  const text = JSON.stringify({ listen: '127.0.0.1:0', ...keys, health });
   const { log, lines } = recordingLog(onLine);
   const router = await startRouter(loadConfig({ text }), log);
   const port = router.addresses[0]?.port ?? 0;
