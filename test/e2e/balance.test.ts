@@ -30,10 +30,14 @@ interface Fleet {
 async function startFleet(options: {
   readonly weights?: readonly [number, number];
   readonly balance?: string;
+  readonly mayOpen?: () => Promise<void>;
 }): Promise<Fleet> {
-  const { weights = [1, 1], balance = 'least-sessions' } = options;
+  const { weights = [1, 1], balance = 'least-sessions', mayOpen } = options;
+  const sidFor = (): string => randomUUID();
   const start = async (name: string): Promise<NamingUpstream> =>
-    closers.add(await startNamingUpstream(name, { sidFor: () => randomUUID() }));
+    closers.add(
+      await startNamingUpstream(name, mayOpen === undefined ? { sidFor } : { sidFor, mayOpen }),
+    );
   const upstreams = [await start('chat-1'), await start('chat-2')] as const;
   const keys = {
     store: { redis: { url: redis.url, keyPrefix: `${randomUUID()}:` } },
@@ -47,6 +51,18 @@ async function startFleet(options: {
   ];
   const { url } = closers.add(await startRoundRobin(replicas.map(({ port }) => port)));
   return { upstreams, replicas, url };
+}
+
+/** Lets everyone wait for everyone else: resolves for all when the last of them has come. */
+function rendezvous(count: number): () => Promise<void> {
+  let missing = count;
+  let meet = (): void => undefined;
+  const met = new Promise<void>((resolve) => (meet = resolve));
+  return async () => {
+    missing -= 1;
+    if (missing === 0) meet();
+    await met;
+  };
 }
 
 async function burst(url: string): Promise<readonly Answer[]> {
@@ -73,7 +89,8 @@ describe(`${String(HANDSHAKES)} handshakes at once, two replicas`, () => {
     // Five standard deviations of a fair coin thrown 200 times: one run in 1.7 million fails.
     ['about evenly', [1, 1], 'random', 100, 35],
   ])('are spread %s (weights %j, %s)', async (_how, weights, balance, expected, tolerance) => {
-    const fleet = await startFleet({ weights, balance });
+    // No upstream answers before all have been asked: at once is at once.
+    const fleet = await startFleet({ weights, balance, mayOpen: rendezvous(HANDSHAKES) });
     expect(statuses(await burst(fleet.url))).toEqual([200]);
     const [first, second] = sessions(fleet, `burst, ${balance}, weights ${weights.join(':')}`);
     expect(first + second).toBe(HANDSHAKES);

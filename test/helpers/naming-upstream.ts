@@ -29,6 +29,8 @@ export interface NamingUpstream {
 export interface NamingOptions {
   /** The sid of a new session. */
   readonly sidFor: (request: http.IncomingMessage) => string;
+  /** A handshake is answered when this resolves. Default: at once. */
+  readonly mayOpen?: () => Promise<void>;
   /** Answers a request with a sid in its own way if it returns true. */
   readonly answer?: (sid: string, response: http.ServerResponse) => boolean;
 }
@@ -36,7 +38,7 @@ export interface NamingOptions {
 /** Starts it on a free port. */
 export async function startNamingUpstream(
   name: string,
-  { sidFor, answer }: NamingOptions,
+  { sidFor, mayOpen, answer }: NamingOptions,
 ): Promise<NamingUpstream> {
   const open = new Set<string>();
   const requests: NamingUpstream['requests'][number][] = [];
@@ -56,6 +58,8 @@ export async function startNamingUpstream(
     const sid = new URL(url, 'http://upstream').searchParams.get('sid');
     if (sid === null && onSwallow !== undefined) {
       onSwallow();
+    } else if (sid === null && mayOpen !== undefined) {
+      void mayOpen().then(() => response.end(openSession(request)));
     } else if (sid === null) {
       response.end(openSession(request));
     } else if (answer?.(sid, response) === true) {
