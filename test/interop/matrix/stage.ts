@@ -34,7 +34,7 @@ export async function setStage(kind: ServerKind, redisUrl: string): Promise<Stag
       ['node-1', 'node-2'].map(async (name) => closers.add(await kind.start(name))),
     );
     const upstreams = nodes.map(({ url }) => url);
-    const common = { upstreams, path: pathOf(kind.dialect), log: { level: 'warn' } };
+    const common = { upstreams, path: pathOf(kind.dialect), log: { access: false } };
     const store = { redis: { url: redisUrl, keyPrefix: `${kind.id}:` } };
     const [one, ...two] = await Promise.all(
       [common, { ...common, store }, { ...common, store }].map(async (config) =>
