@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { ErrorCode } from './errors.ts';
-import { headerCount, headerValue, listContains } from './headers.ts';
+import { hasBody, headerCount, headerValue, listContains } from './headers.ts';
 
 /*
  * What no proxy should let through. Everything is judged on `rawHeaders`: `req.headers` joins, drops
@@ -96,14 +96,6 @@ function inspectFraming(req: RequestHead, limits: RequestLimits): ErrorCode | un
   if (length !== undefined && !/^\d+$/.test(length)) return 'BAD_FRAMING';
   if (hasBody(rawHeaders) && !mayHaveBody(req.method, limits.bodies)) return 'BAD_FRAMING';
   return Number(length ?? 0) > limits.bodyBytes ? 'BODY_TOO_LARGE' : undefined;
-}
-
-/** `Content-Length: 0` is no body: some clients send it with everything. */
-function hasBody(rawHeaders: readonly string[]): boolean {
-  const length = headerValue(rawHeaders, 'content-length');
-  return (
-    (length !== undefined && length !== '0') || headerCount(rawHeaders, 'transfer-encoding') > 0
-  );
 }
 
 function mayHaveBody(method: string | undefined, bodies: RequestLimits['bodies']): boolean {

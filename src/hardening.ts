@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import type { Config } from './config/config.ts';
 import type { ErrorCode } from './errors.ts';
 import { answerSocketPlainly } from './forward/plain-answer.ts';
-import { headerValue, listContains } from './headers.ts';
+import { hasBody, headerValue, listContains } from './headers.ts';
 
 /** Node enforces its time limits only at this beat. */
 const CONNECTIONS_CHECK_MS = 2_000;
@@ -83,11 +83,16 @@ export function hardenServer(server: Server | TlsServer, handlers: ServerHandler
     } else socket.destroy();
     onRefused(code, socket);
   };
-  const inTurn = (socket: Duplex, pass: () => void): void => {
+  server.on('request', (req: IncomingMessage, res: ServerResponse) => {
+    const { socket } = req;
+    const pass = (): void => {
+      current.set(socket, res);
+      onRequest(req, res);
+    };
     const before = current.get(socket);
     if (before === undefined || before.writableFinished) {
       pass();
-    } else if (before.headersSent && !waiting.has(socket)) {
+    } else if (mayWait(req, before) && !waiting.has(socket)) {
       waiting.add(socket);
       before.once('finish', () => {
         waiting.delete(socket);
@@ -96,26 +101,27 @@ export function hardenServer(server: Server | TlsServer, handlers: ServerHandler
     } else {
       refuse('PIPELINED', socket);
     }
-  };
-
-  server.on('request', (req: IncomingMessage, res: ServerResponse) => {
-    inTurn(req.socket, () => {
-      current.set(req.socket, res);
-      onRequest(req, res);
-    });
   });
 
   server.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
-    // Whatever breaks it, `close` tells.
-    socket.on('error', () => undefined);
-    inTurn(socket, () => {
+    watchErrors(socket);
+    const pass = (): void => {
       if (asksForWebSocket(req)) onUpgrade(req, socket, head);
       else readAgain(server, { req, socket, head });
-    });
+    };
+    const before = current.get(socket);
+    if (before === undefined || before.writableFinished) {
+      pass();
+    } else if (before.writableEnded && socket.writableLength === 0) {
+      before.once('finish', pass);
+    } else {
+      // Node has let go of the connection, and nothing would drain the answer that is on it.
+      refuse('PIPELINED', socket);
+    }
   });
 
   server.on('connect', (_req: IncomingMessage, socket: Duplex) => {
-    socket.on('error', () => undefined);
+    watchErrors(socket);
     refuse('METHOD_NOT_ALLOWED', socket);
   });
 
@@ -126,6 +132,24 @@ export function hardenServer(server: Server | TlsServer, handlers: ServerHandler
     if (code === undefined) socket.destroy();
     else refuse(code, socket);
   });
+}
+
+/**
+ * Whether a request may wait for the end of the answer before it. Once that has been handed to the
+ * system the client may have all of it; while it is still under way it may know its end by its
+ * length, but a body behind it would run into the limits of time of a request that nobody reads.
+ */
+function mayWait(req: IncomingMessage, before: ServerResponse): boolean {
+  return before.writableEnded || (before.headersSent && !hasBody(req.rawHeaders));
+}
+
+/** Whatever breaks a connection that Node has handed over, its `close` tells. */
+function watchErrors(socket: Duplex): void {
+  if (!socket.listeners('error').includes(ignoreError)) socket.on('error', ignoreError);
+}
+
+function ignoreError(): void {
+  // See watchErrors.
 }
 
 function asksForWebSocket(req: IncomingMessage): boolean {
@@ -149,15 +173,18 @@ function readAgain(
     const value = rawHeaders[i + 1] ?? '';
     if (!OFFER_FIELDS.has(name.toLowerCase())) text += `${name}: ${value}\r\n`;
   }
-  const closes = listContains(headerValue(rawHeaders, 'connection') ?? '', 'close');
-  text += closes ? 'Connection: close\r\n\r\n' : '\r\n';
+  const options = (headerValue(rawHeaders, 'connection') ?? '').split(',');
+  const others = options.filter((option) => !OFFER_FIELDS.has(option.trim().toLowerCase()));
+  text += others.length > 0 ? `Connection: ${others.join(',')}\r\n\r\n` : '\r\n';
   socket.unshift(Buffer.concat([Buffer.from(text, 'latin1'), head]));
   server.emit(socket instanceof TLSSocket ? 'secureConnection' : 'connection', socket);
 }
 
 /** Whether raw bytes would be read as the answer to what they answer, and not as part of another. */
 function isAnswerable(before: ServerResponse | undefined): boolean {
-  if (before === undefined || before.writableEnded) return true;
+  if (before === undefined) return true;
+  // After an early answer the rest of its request may be still on its way.
+  if (before.writableEnded) return before.req.complete;
   return !before.headersSent && !before.req.complete;
 }
 

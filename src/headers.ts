@@ -105,6 +105,14 @@ export function headerCount(rawHeaders: readonly string[], lowerCaseName: string
   return count;
 }
 
+/** Whether a request announces a body; `Content-Length: 0`, which some clients always send, is none. */
+export function hasBody(rawHeaders: readonly string[]): boolean {
+  const length = headerValue(rawHeaders, 'content-length');
+  return (
+    (length !== undefined && length !== '0') || headerCount(rawHeaders, 'transfer-encoding') > 0
+  );
+}
+
 /** Whether a comma-separated list names a token, in any case: `keep-alive, Upgrade` has `upgrade`. */
 export function listContains(value: string, lowerCaseToken: string): boolean {
   return value.split(',').some((item) => item.trim().toLowerCase() === lowerCaseToken);

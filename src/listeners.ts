@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createSecureContext } from 'node:tls';
 import type { Config, ListenAddress, TlsFiles } from './config/config.ts';
 import { UnstickyError } from './errors.ts';
@@ -20,20 +20,28 @@ export interface BoundAddress {
 export class Listeners {
   readonly addresses: readonly BoundAddress[];
   readonly #servers: readonly http.Server[];
+  readonly #connections: ReadonlySet<Socket>;
 
-  private constructor(servers: readonly http.Server[], addresses: readonly BoundAddress[]) {
+  private constructor(
+    servers: readonly http.Server[],
+    connections: ReadonlySet<Socket>,
+    addresses: readonly BoundAddress[],
+  ) {
     this.#servers = servers;
+    this.#connections = connections;
     this.addresses = addresses;
   }
 
   /** Opens every configured address. Rejects with `LISTEN_FAILED` or `CONFIG_INVALID` (certificates). */
   static async open(config: Config, handlers: ServerHandlers, log: Logger): Promise<Listeners> {
     const servers: http.Server[] = [];
+    const connections = new Set<Socket>();
     const addresses: BoundAddress[] = [];
     try {
       for (const address of config.listen) {
         const server = createServer(config, address);
         hardenServer(server, handlers);
+        followConnections(server, connections);
         servers.push(server);
         addresses.push(await listen(server, address));
         // Without a listener, one failed accept (no descriptor left) would end the process.
@@ -45,7 +53,7 @@ export class Listeners {
       for (const server of servers) server.close();
       throw error;
     }
-    return new Listeners(servers, addresses);
+    return new Listeners(servers, connections, addresses);
   }
 
   /** Stops accepting and closes connections that wait for no answer; resolves when none is left. */
@@ -67,10 +75,21 @@ export class Listeners {
     for (const server of this.#servers) server.closeIdleConnections();
   }
 
-  /** Closes every connection that is no tunnel. */
+  /** Closes every connection, tunnels and those that have not finished their TLS handshake too. */
   closeAllConnections(): void {
-    for (const server of this.#servers) server.closeAllConnections();
+    for (const socket of this.#connections) socket.destroy();
   }
+}
+
+/** Node's own list knows neither upgraded connections nor those within a TLS handshake. */
+function followConnections(server: http.Server, connections: Set<Socket>): void {
+  server.on('connection', (socket: Socket) => {
+    if (connections.has(socket)) return;
+    connections.add(socket);
+    socket.once('close', () => {
+      connections.delete(socket);
+    });
+  });
 }
 
 function createServer(config: Config, address: ListenAddress): http.Server {

@@ -11,6 +11,7 @@ import { inspectRequest, inspectUpgrade } from './guard.ts';
 import type { Routes } from './routes.ts';
 import { Handshake } from './traffic/handshake.ts';
 import type { Parts } from './traffic/parts.ts';
+import { servePreflight } from './traffic/preflight.ts';
 import { refuse, refusePlain, refuseUpgrade } from './traffic/respond.ts';
 import { findOwner, forwardToOwner } from './traffic/session.ts';
 import type { Owner } from './traffic/session.ts';
@@ -112,6 +113,7 @@ export class Router {
         this.#upgrades.ofHandshake(request);
         return;
       case 'stateless':
+      case 'preflight':
         this.#refuseUpgrade(request.visit, request.client, 'BAD_UPGRADE');
         return;
       case 'refuse':
@@ -138,6 +140,9 @@ export class Router {
         return;
       case 'stateless':
         forwardStateless(this.#parts, { visit, res });
+        return;
+      case 'preflight':
+        void servePreflight(this.#parts, request);
         return;
       case 'refuse':
         this.#parts.counters.refused += 1;

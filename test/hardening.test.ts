@@ -258,17 +258,34 @@ describe('pipelining', () => {
     expect(edge.refused).toEqual(['PIPELINED']);
   });
 
-  test('behind an answer that is under way an upgrade waits too', async () => {
+  test('an upgrade behind an answer that is under way ends the connection', async () => {
     const edge = await startEdge((_req, res) => res.write('begun.'));
     const client = new RawClient(edge.port).send(GET);
     await client.until(/begun/);
-    await parsed(edge, 'upgrade', () => client.send(UPGRADE));
+    client.send(UPGRADE);
+    await client.untilClosed();
     expect(edge.upgrades).toEqual([]);
+    expect(edge.refused).toEqual(['PIPELINED']);
+  });
+
+  test('an upgrade right behind a whole answer passes', async () => {
+    const edge = await startEdge((_req, res) => res.end('whole'));
+    const client = new RawClient(edge.port).send(GET);
+    await client.until(/whole/);
     const passed = held(edge);
-    edge.inFlight[0]?.end('ended.');
+    client.send(UPGRADE);
     await passed;
     edge.upgrades[0]?.end('upgraded');
-    expect(await client.untilClosed()).toMatch(/begun[^]*ended[^]*upgraded$/);
+    expect(await client.untilClosed()).toMatch(/whole[^]*upgraded$/);
+  });
+
+  test('a body behind an answer that is under way ends the connection', async () => {
+    const edge = await startEdge((_req, res) => res.write('begun.'));
+    const client = new RawClient(edge.port).send(GET);
+    await client.until(/begun/);
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\npart');
+    await client.untilClosed();
+    expect(edge.refused).toEqual(['PIPELINED']);
   });
 
   test('what waits behind the last answer of a connection is dropped with it', async () => {

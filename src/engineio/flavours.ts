@@ -27,6 +27,8 @@ export interface SessionAnswer {
 export interface FlavourTraits {
   readonly flavour: Flavour;
   readonly wsUnknown: WsUnknown;
+  /** True if a CORS preflight without a sid opens a session, whose sid its client never learns. */
+  readonly opensOnPreflight?: true;
   /** True if a handshake's answer bears the marks of this family; `header` takes lower-case names. */
   readonly opens: (open: OpenPacket, header: HeaderOf) => boolean;
   /** True if an answer is this family's way to say over HTTP that it does not know the session. */
@@ -55,19 +57,23 @@ export const FLAVOURS: readonly FlavourTraits[] = [
   // netty-socketio 1.7.17, 2.0.9: AuthorizeHandler, EncoderHandler; observed. Its cookie has no
   // attributes; a UUID alone proves nothing, since other servers can be told to make them. It answers
   // 500 with neither length nor body. Node's own empty 500 (bad method, overlapping polls) leaves the
-  // session alive and is chunked or has a length.
+  // session alive and is chunked or has a length. AuthorizeHandler makes a session for any method
+  // (1.7.17 and 2.0.14 observed); one made by OPTIONS has no namespace and is never removed, neither
+  // by a close packet nor by the ping timeout.
   {
     flavour: 'netty',
     wsUnknown: '101-then-close',
+    opensOnPreflight: true,
     opens: ({ sid }, header) => UUID.test(sid) && setsBareCookie(sid, header),
     saysUnknown: ({ status, contentLength, chunked, body }) =>
       status === 500 && contentLength === undefined && chunked !== true && body === '',
   },
   // googollee/go-socket.io 1.4.4 to 1.7.0: engineio/session/session_id_generator.go (a counter in base
-  // 36), engineio/server.go ServeHTTP. Speaks Engine.IO 3 only.
+  // 36), engineio/server.go ServeHTTP (a session for any method). Speaks Engine.IO 3 only.
   {
     flavour: 'go-googollee',
     wsUnknown: 'http-400',
+    opensOnPreflight: true,
     opens: ({ sid, framing }) => framing !== 'eio4' && /^[0-9a-z]{1,8}$/.test(sid),
     saysUnknown: ({ status, body }) => status === 400 && body.startsWith('invalid sid value'),
   },
@@ -133,6 +139,11 @@ export function recogniseFlavour(open: OpenPacket, header: HeaderOf): Flavour {
  */
 export function saysSessionUnknown(answer: SessionAnswer): Flavour | undefined {
   return FLAVOURS.find((traits) => traits.saysUnknown(answer))?.flavour;
+}
+
+/** True if servers of this family open a session for a CORS preflight without a sid. */
+export function opensOnPreflight(flavour: Flavour): boolean {
+  return FLAVOURS.find((traits) => traits.flavour === flavour)?.opensOnPreflight === true;
 }
 
 /** The code beside Engine.IO's message for an unknown session: 1, or "1" from some servers. */

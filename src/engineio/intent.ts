@@ -7,12 +7,15 @@ export type Intent =
   | { kind: 'handshake'; transport: Transport }
   /** Something of a session that exists, whatever the method. */
   | { kind: 'session'; sid: string }
-  /** Neither makes nor needs a session (client files, CORS preflight): any upstream will do. */
+  /** Neither makes nor needs a session (client files): any upstream will do. */
   | { kind: 'stateless' }
+  /** A browser asks what it may do; some servers open a session for it. */
+  | { kind: 'preflight' }
   /** Must reach no upstream. */
   | { kind: 'refuse'; code: ErrorCode };
 
 const STATELESS: Intent = { kind: 'stateless' };
+const PREFLIGHT: Intent = { kind: 'preflight' };
 const POLLING: Intent = { kind: 'handshake', transport: 'polling' };
 const WEBSOCKET: Intent = { kind: 'handshake', transport: 'websocket' };
 const BAD_METHOD: Intent = { kind: 'refuse', code: 'BAD_HANDSHAKE_METHOD' };
@@ -44,7 +47,7 @@ function withoutSession(method: string, query: EngineQuery): Intent {
   const opensSession = query.transport !== undefined || query.eio !== undefined;
   switch (method) {
     case 'OPTIONS':
-      return STATELESS;
+      return PREFLIGHT;
     case 'HEAD':
       return opensSession ? BAD_METHOD : STATELESS;
     case 'GET':

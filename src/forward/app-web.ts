@@ -1,8 +1,10 @@
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import type { ErrorCode } from '../errors.ts';
+import { headerCount } from '../headers.ts';
 import { cleanAnswer, watchConnect } from './app-messages.ts';
 import type { CleanAnswer } from './app-messages.ts';
 import type { Attempt, AttemptEvents, Failure } from './app-target.ts';
+import { endAnswer } from './last-bytes.ts';
 
 /** Limits of one attempt, in milliseconds. */
 export interface WebLimits {
@@ -111,9 +113,11 @@ export class WebAttempt implements Attempt {
     }
     // Not pipeline(): errors of both sides are looked after already, and its eleven listeners on the
     // answer would be one more than Node thinks sound.
-    answer.pipe(res);
+    answer.pipe(res, { end: false });
     answer.once('end', () => {
       this.#over = true;
+      const hasLength = headerCount(clean.headers, 'content-length') > 0;
+      endAnswer(res.req, res, { framing: hasLength ? 'length' : 'other' });
     });
     // The header of an event stream must not wait for the first event; that of an answer whose body
     // came in the same packet leaves together with it.

@@ -110,7 +110,7 @@ export class ConnectionPool implements ConnectionOwner {
     if (index === -1) return;
     this.#idle.splice(index, 1);
     const idleMs = this.#options.now() - connection.idleSinceMs;
-    if (this.#reuse === 'learning' && idleMs < PROBATION_MS) this.#learn('no');
+    if (idleMs < PROBATION_MS) this.#learn('no');
   }
 
   #connect(): UpstreamConnection {

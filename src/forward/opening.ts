@@ -7,10 +7,8 @@ import { ResponseParser } from './response-parser.ts';
 import type { ResponseHandler } from './response-parser.ts';
 import { badAnswer } from './response-head.ts';
 import type { ResponseHead } from './response-head.ts';
+import { addToSample, EMPTY_SAMPLE } from './sample.ts';
 import type { UpgradeClient } from './upgrade-client.ts';
-
-/** Answers up to this size are shown to the router, which looks for "session unknown". */
-const MAX_SAMPLE_BYTES = 512;
 
 /** What an {@link Opening} needs. */
 export interface OpeningRequest {
@@ -69,7 +67,7 @@ export class Opening implements ResponseHandler {
   #timer: NodeJS.Timeout | undefined;
   #head: ResponseHead | undefined;
   #bytes = 0;
-  #sample: Buffer | undefined = Buffer.alloc(0);
+  #sample: Buffer | undefined = EMPTY_SAMPLE;
   #settled = false;
 
   constructor(request: OpeningRequest) {
@@ -125,8 +123,7 @@ export class Opening implements ResponseHandler {
   }
 
   onBody(chunk: Buffer): void {
-    const whole = this.#bytes + chunk.length <= MAX_SAMPLE_BYTES && this.#sample !== undefined;
-    this.#sample = whole ? Buffer.concat([this.#sample ?? chunk, chunk]) : undefined;
+    this.#sample = addToSample(this.#sample, chunk);
     this.#bytes += chunk.length;
     if (!this.#request.client.socket.write(chunk)) this.#socket?.pause();
   }

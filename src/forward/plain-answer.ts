@@ -3,14 +3,10 @@ import type { ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { ERRORS } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
+import { hasBody } from '../headers.ts';
+import { endAnswer, LINGER_MS } from './last-bytes.ts';
 
-/** Time a client gets to read the last bytes and close, in milliseconds. */
-export const LINGER_MS = 5000;
-
-/**
- * Answers with an error's status and sentence, as text. A connection whose request has not been
- * read to its end is closed after it; an answer that has begun is cut off instead.
- */
+/** Answers with an error's status and sentence, as text; an answer that has begun is cut off. */
 export function answerPlainly(res: ServerResponse, code: ErrorCode): void {
   if (res.headersSent) {
     res.destroy();
@@ -22,9 +18,10 @@ export function answerPlainly(res: ServerResponse, code: ErrorCode): void {
 
 /** Answers with a status and one line of text; headers set before stay. */
 export function writeText(res: ServerResponse, status: number, line: string): void {
-  if (!res.req.complete) res.setHeader('Connection', 'close');
+  // Tells the client not to go on with a body that nobody wants.
+  if (hasBody(res.req.rawHeaders) && !res.req.complete) res.shouldKeepAlive = false;
   res.writeHead(status, textHeaders(line));
-  res.end(`${line}\n`);
+  endAnswer(res.req, res, { body: `${line}\n` });
 }
 
 /** The same as a whole message, for a socket that Node has handed over for an upgrade. */

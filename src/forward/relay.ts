@@ -4,14 +4,14 @@ import { UnstickyError } from '../errors.ts';
 import type { Upstream } from '../upstreams/upstream.ts';
 import { writeAnswerHead } from './answer.ts';
 import type { HeldAnswer } from './answer.ts';
+import { endAnswer } from './last-bytes.ts';
 import type { Exchange, UpstreamConnection } from './connection.ts';
 import type { ConnectionPool } from './connection-pool.ts';
 import type { ResponseHead } from './response-head.ts';
+import { addToSample, EMPTY_SAMPLE } from './sample.ts';
 
 /** A handshake answer above this size is passed on as it comes: it is no open packet. */
 export const MAX_HELD_BYTES: number = 64 * 1024;
-/** Bodies up to this size are shown to the router, which looks for close packets and error answers. */
-const MAX_SAMPLE_BYTES = 512;
 
 /** How the request's body reaches the upstream. */
 export type RequestBody = 'none' | 'length' | 'chunked';
@@ -69,8 +69,8 @@ export class Relay implements Exchange, Expiring {
   #held: Buffer[] | undefined;
   #bytes = 0;
   #requestBytes = 0;
-  #sample: Buffer | undefined;
-  #requestSample: Buffer | undefined;
+  #sample: Buffer | undefined = EMPTY_SAMPLE;
+  #requestSample: Buffer | undefined = EMPTY_SAMPLE;
   #over = false;
 
   constructor(request: RelayRequest, pool: ConnectionPool, deadlines: Deadlines) {
@@ -115,7 +115,7 @@ export class Relay implements Exchange, Expiring {
 
   onBody(chunk: Buffer): void {
     this.#deadlines.start(this, this.#request.answerMs);
-    this.#sample = this.#bytes === 0 && chunk.length <= MAX_SAMPLE_BYTES ? chunk : undefined;
+    this.#sample = addToSample(this.#sample, chunk);
     this.#bytes += chunk.length;
     if (this.#held === undefined) {
       this.#write(chunk);
@@ -134,25 +134,26 @@ export class Relay implements Exchange, Expiring {
       onDone({ kind: 'held', answer: { head, body: Buffer.concat(this.#held) } });
       return;
     }
-    res.end();
+    if (body === 'none') res.end();
+    else endAnswer(req, res, { framing: head.framing === 'length' ? 'length' : 'other' });
     if (res.writableLength > 0) this.#watchStall(res);
-    // An early answer: the rest of the body is read and dropped, so that the client can read it.
-    if (body !== 'none' && !req.readableEnded) req.resume();
     onDone({
       kind: 'answered',
       head,
       bytes: this.#bytes,
       requestSample: this.#requestSample,
-      answerSample: this.#bytes === 0 ? Buffer.alloc(0) : this.#sample,
+      answerSample: this.#sample,
     });
   }
 
   onFailure(error: UnstickyError): void {
     if (this.#over) return;
-    if (this.#mayRepeat(error)) {
+    if (this.#diedOnReuse(error)) {
       this.#pool.reuseFailed();
-      this.#send('fresh');
-      return;
+      if (this.#repeatable) {
+        this.#send('fresh');
+        return;
+      }
     }
     const started = this.#head !== undefined || this.#connection?.started === true;
     this.#finish();
@@ -167,18 +168,18 @@ export class Relay implements Exchange, Expiring {
     this.#request.req.resume();
   }
 
-  /**
-   * A used connection that its upstream closed without a byte of answer most likely closed before
-   * the request arrived. A poll is asked again on a new connection to the same upstream: if it had
-   * been processed all the same, its answer is lost with or without the second try. A request with
-   * a body could be a message sent twice, and never is.
-   */
-  #mayRepeat(error: UnstickyError): boolean {
+  /** A used connection that its upstream closed without a byte of answer. */
+  #diedOnReuse(error: UnstickyError): boolean {
     const connection = this.#connection;
     if (error.code !== 'UPSTREAM_RESET' || connection === undefined) return false;
-    return connection.reused && !connection.started && this.#repeatable;
+    return connection.reused && !connection.started;
   }
 
+  /**
+   * Such a connection most likely closed before the request arrived. A poll is asked again on a new
+   * connection to the same upstream: if it had been processed all the same, its answer is lost with
+   * or without the second try. A request with a body could be a message sent twice, and never is.
+   */
   get #repeatable(): boolean {
     const { req, body } = this.#request;
     return body === 'none' && (req.method === 'GET' || req.method === 'HEAD');
@@ -218,8 +219,7 @@ export class Relay implements Exchange, Expiring {
       this.abort(new UnstickyError('BODY_TOO_LARGE'));
       return;
     }
-    const whole = this.#requestBytes === chunk.length && chunk.length <= MAX_SAMPLE_BYTES;
-    this.#requestSample = whole ? chunk : undefined;
+    this.#requestSample = addToSample(this.#requestSample, chunk);
     if (body === 'chunked') this.#connection?.write(`${chunk.length.toString(16)}\r\n`);
     const more = this.#connection?.write(chunk) ?? true;
     if (body === 'chunked') this.#connection?.write('\r\n');

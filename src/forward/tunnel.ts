@@ -1,7 +1,7 @@
 import type { ErrorCode, UnstickyError } from '../errors.ts';
 import { TCP_KEEP_ALIVE_MS } from './dial.ts';
 import type { FirstMessages } from './first-messages.ts';
-import { LINGER_MS } from './plain-answer.ts';
+import { LINGER_MS } from './last-bytes.ts';
 import type { TunnelSocket } from './upgrade-client.ts';
 
 /** A side that takes nothing for so long, while bytes wait for it, is cut off; in milliseconds. */

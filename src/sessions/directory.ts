@@ -135,10 +135,14 @@ export class Directory {
     this.#upkeep.release(session);
   }
 
-  /** The upstream is dead and with it every session it held. */
+  /**
+   * Seen from here the upstream is dead: its sessions count no more. Their bindings stay, because
+   * another replica may still reach it.
+   */
   forgetUpstream(upstreamId: string): void {
-    const lost = [...this.sessions()].filter(({ upstream }) => upstream === upstreamId);
-    void this.#upkeep.releaseAll(lost);
+    for (const session of [...this.sessions()]) {
+      if (session.upstream === upstreamId) this.#known.drop(session);
+    }
   }
 
   #events(): StoreEvents {

@@ -53,12 +53,6 @@ export class Upkeep {
     void this.#releaseInStore(session);
   }
 
-  /** See `Directory.forgetUpstream`. */
-  async releaseAll(sessions: readonly Session[]): Promise<void> {
-    for (const session of sessions) this.#known.drop(session);
-    await forEachLimited(sessions, BACKGROUND_COMMANDS, (session) => this.#releaseInStore(session));
-  }
-
   /** Touches everything that lives: the store may have been away, or come back empty. */
   async republish(): Promise<void> {
     if (this.#republishing) return;

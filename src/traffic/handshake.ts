@@ -148,6 +148,13 @@ export class Handshake {
     });
     if (claim.kind === 'collision') return this.#collided(upstream, open, claim.holder);
     if (!claim.published) counters.unpublishedBindings += 1;
+    if (upstream.removed) {
+      // A reload took it away meanwhile, or gave its id to another server.
+      directory.release(claim.session);
+      this.#close(upstream, open);
+      this.#tried.add(upstream);
+      return 'again';
+    }
     this.#visit.sid = open.sid;
     if (this.#res.destroyed) {
       directory.release(claim.session);

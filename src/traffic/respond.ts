@@ -1,9 +1,10 @@
-import type { ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import { engineAnswer } from '../engineio/answers.ts';
 import type { EngineAnswer } from '../engineio/answers.ts';
 import { ERRORS, UnstickyError } from '../errors.ts';
 import type { ErrorCode } from '../errors.ts';
+import { endAnswer } from '../forward/last-bytes.ts';
 import type { RelayOutcome } from '../forward/relay.ts';
 import type { TunnelOutcome } from '../forward/tunnels.ts';
 import type { UpgradeClient } from '../forward/upgrade-client.ts';
@@ -12,8 +13,7 @@ import type { Visit } from './visit.ts';
 /** Answers a request under an Engine.IO path with an error, in Engine.IO's own words. */
 export function refuse(visit: Visit, res: ServerResponse, code: ErrorCode): void {
   const answer = engineAnswer(code, visit.origin);
-  writeAnswer(res, answer);
-  visit.req.resume();
+  writeAnswer(visit.req, res, answer);
   visit.finish({ status: answer.status, bytes: answer.body.length, outcome: code });
 }
 
@@ -22,8 +22,7 @@ export function refusePlain(visit: Visit, res: ServerResponse, code: ErrorCode):
   const { status, message } = ERRORS[code];
   const body = `${message}\n`;
   const headers: [string, string][] = [['Content-Type', 'text/plain; charset=utf-8']];
-  writeAnswer(res, { status, headers, body });
-  visit.req.resume();
+  writeAnswer(visit.req, res, { status, headers, body });
   visit.finish({ status, bytes: body.length, outcome: code });
 }
 
@@ -83,10 +82,10 @@ export function concludeUpgrade(visit: Visit, client: UpgradeClient, outcome: Tu
   }
 }
 
-function writeAnswer(res: ServerResponse, answer: EngineAnswer): void {
+function writeAnswer(req: IncomingMessage, res: ServerResponse, answer: EngineAnswer): void {
   if (res.headersSent || res.destroyed) return;
   const length = String(Buffer.byteLength(answer.body));
   const headers = [...answer.headers, ['Content-Length', length] as const].flat();
   res.writeHead(answer.status, headers);
-  res.end(answer.body);
+  endAnswer(req, res, { body: answer.body });
 }

@@ -27,7 +27,8 @@ export interface UpgradeRequest {
 export class Upgrades {
   readonly #parts: Parts;
   readonly #tunnels: Tunnels;
-  readonly #sessions = new Set<Session>();
+  /** Sessions with a living tunnel, and how many each has: a client may try a second one. */
+  readonly #sessions = new Map<Session, number>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(parts: Parts) {
@@ -59,7 +60,7 @@ export class Upgrades {
       keep: (session) => {
         this.#keep(session);
       },
-      done: (session) => {
+      letGo: (session) => {
         this.#letGo(session);
       },
     }).run();
@@ -102,9 +103,9 @@ export class Upgrades {
         this.#keep(session);
       },
       onDone: (outcome) => {
+        if (outcome.kind === 'closed') this.#letGo(session);
         this.#learn({ session, upstream, finished }, outcome);
         concludeUpgrade(visit, client, outcome);
-        this.#letGo(session);
       },
     });
   }
@@ -138,18 +139,20 @@ export class Upgrades {
 
   /** A living tunnel keeps its session's binding alive: nothing else asks for it any more. */
   #keep(session: Session): void {
-    this.#sessions.add(session);
+    this.#sessions.set(session, (this.#sessions.get(session) ?? 0) + 1);
     this.#timer ??= setInterval(() => {
-      for (const living of this.#sessions) this.#parts.directory.touch(living);
+      for (const living of this.#sessions.keys()) this.#parts.directory.touch(living);
     }, TOUCH_INTERVAL_MS).unref();
   }
 
-  #letGo(session: Session | undefined): void {
-    if (session !== undefined) this.#sessions.delete(session);
-    if (this.#sessions.size === 0) {
-      clearInterval(this.#timer);
-      this.#timer = undefined;
-    }
+  /** To be called once for each {@link #keep}. */
+  #letGo(session: Session): void {
+    const others = (this.#sessions.get(session) ?? 1) - 1;
+    if (others > 0) this.#sessions.set(session, others);
+    else this.#sessions.delete(session);
+    if (this.#sessions.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
   }
 }
 

@@ -20,7 +20,8 @@ export interface TunnelKeeper {
   forward(request: TunnelRequest): void;
   /** The session lives as long as its tunnel does. */
   keep(session: Session): void;
-  done(session: Session | undefined): void;
+  /** Its tunnel has ended; once for each `keep`. */
+  letGo(session: Session): void;
 }
 
 /**
@@ -57,7 +58,6 @@ export class WebSocketHandshake {
     if (upstream === undefined) {
       this.#parts.counters.handshakesFailed += 1;
       refuseUpgrade(this.#visit, this.#client, this.#lastError ?? 'NO_UPSTREAM');
-      this.#keeper.done(undefined);
       return;
     }
     this.#forward(upstream);
@@ -112,6 +112,8 @@ export class WebSocketHandshake {
     const { directory, pool, counters } = this.#parts;
     const ttlMs = timeToLiveMs(open);
     if (this.#tunnel !== undefined) this.#tunnel.idleMs = ttlMs;
+    // A reload may have given its id to another server: this session lives by its tunnel alone.
+    if (upstream.removed) return;
     const claim = await directory.claim(open.sid, upstream.id, {
       ttlMs,
       carried: carriedSids(this.#rawHeaders()).includes(open.sid),
@@ -124,9 +126,12 @@ export class WebSocketHandshake {
       return;
     }
     if (!claim.published) counters.unpublishedBindings += 1;
+    if (this.#over) {
+      directory.release(claim.session);
+      return;
+    }
     this.#session = claim.session;
-    if (this.#over) directory.release(claim.session);
-    else this.#keeper.keep(claim.session);
+    this.#keeper.keep(claim.session);
   }
 
   #learnFlavour(upstream: Upstream, open: OpenPacket): void {
@@ -145,10 +150,12 @@ export class WebSocketHandshake {
       return;
     }
     this.#over = true;
-    if (this.#session !== undefined) this.#parts.directory.release(this.#session);
+    if (this.#session !== undefined) {
+      this.#keeper.letGo(this.#session);
+      this.#parts.directory.release(this.#session);
+    }
     if (outcome.kind === 'failed') this.#parts.counters.handshakesFailed += 1;
     concludeUpgrade(this.#visit, this.#client, outcome);
-    this.#keeper.done(this.#session);
   }
 }
 

@@ -4,8 +4,12 @@ import net from 'node:net';
 import type { UpstreamConfig } from '../config/config.ts';
 import { closePacket } from '../engineio/close-packet.ts';
 import { decodeBody } from '../engineio/content-coding.ts';
+import { recogniseFlavour } from '../engineio/flavours.ts';
 import { readOpenPacket } from '../engineio/open-packet.ts';
+import { readCrossOriginRules } from '../engineio/preflight.ts';
 import type { OpenPacket } from '../engineio/types.ts';
+import { headerValue } from '../headers.ts';
+import type { Introduction } from './upstream.ts';
 
 /** An open packet has about 120 bytes; what is longer is not kept. */
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -21,8 +25,13 @@ export type CheckResult =
   /** `answered`: an HTTP answer came, so something lives there. */
   | { readonly passed: false; readonly reason: string; readonly answered: boolean };
 
-/** A handshake check's result, and the protocol version to begin with next time. */
-export type HandshakeCheckResult = CheckResult & { readonly version: EngineVersion };
+/** A handshake check's result. */
+export type HandshakeCheckResult = CheckResult & {
+  /** Protocol version to begin with next time. */
+  readonly version: EngineVersion;
+  /** What the upstream is; undefined if it opened no session. */
+  readonly introduction?: Introduction;
+};
 
 interface Question {
   readonly method: 'GET' | 'POST';
@@ -36,7 +45,7 @@ type Answer =
   | {
       readonly kind: 'answer';
       readonly status: number;
-      readonly contentEncoding: string | undefined;
+      readonly rawHeaders: readonly string[];
       readonly body: Buffer;
       /** Why the body is not whole; undefined if it is. */
       readonly cut: string | undefined;
@@ -117,20 +126,22 @@ async function openSession(
   enginePath: string,
   version: EngineVersion,
   signal: AbortSignal,
-): Promise<CheckResult | 'version-refused'> {
+): Promise<(CheckResult & { introduction?: Introduction }) | 'version-refused'> {
   const path = `${enginePath}?EIO=${version}&transport=polling`;
   const answer = await ask(target, { method: 'GET', path }, signal);
   const result = judge(answer, 499);
   if (answer.kind === 'silence' || !result.passed) return result;
 
-  const body = decodeBody(answer.body, answer.contentEncoding, MAX_ANSWER_BYTES);
+  const header = (name: string): string | undefined => headerValue(answer.rawHeaders, name);
+  const body = decodeBody(answer.body, header('content-encoding'), MAX_ANSWER_BYTES);
   if (answer.status === 400 && VERSION_REFUSED.test(body?.toString() ?? '')) {
     return 'version-refused';
   }
   const open = body === undefined ? undefined : readOpenPacket(body);
   if (open === undefined) return result;
   await closeSession(target, { enginePath, version, open }, signal);
-  return result;
+  const flavour = recogniseFlavour(open, header);
+  return { ...result, introduction: { flavour, crossOrigin: readCrossOriginRules(header) } };
 }
 
 function judge(answer: Answer, highestPass: number): CheckResult {
@@ -195,7 +206,7 @@ async function collect(incoming: http.IncomingMessage, signal: AbortSignal): Pro
   return {
     kind: 'answer',
     status: incoming.statusCode ?? 0,
-    contentEncoding: incoming.headers['content-encoding'],
+    rawHeaders: incoming.rawHeaders,
     body: Buffer.concat(chunks),
     cut,
   };

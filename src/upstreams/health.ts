@@ -153,6 +153,7 @@ export class HealthChecker {
         const path = paths[0] ?? '/socket.io/';
         const result = await checkHandshake(config, path, watch.version, signal);
         watch.version = result.version;
+        if (result.introduction !== undefined) watch.upstream.introduce(result.introduction);
         return result;
       }
     }

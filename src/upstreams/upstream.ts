@@ -1,4 +1,5 @@
 import type { UpstreamConfig } from '../config/config.ts';
+import type { CrossOriginRules } from '../engineio/preflight.ts';
 import type { Flavour } from '../engineio/types.ts';
 import type { Logger } from '../log.ts';
 import { Backoff } from './backoff.ts';
@@ -8,6 +9,12 @@ const FAILURES_UNTIL_UNHEALTHY = 2;
 
 /** What the active checks say: `unhealthy` answers but with errors, `dead` does not answer at all. */
 export type Health = 'healthy' | 'unhealthy' | 'dead';
+
+/** What a handshake of the router's own has shown of an upstream. */
+export interface Introduction {
+  readonly flavour: Flavour;
+  readonly crossOrigin: CrossOriginRules;
+}
 
 /** What an {@link Upstream} needs. */
 export interface UpstreamOptions {
@@ -45,6 +52,7 @@ export class Upstream {
   #failedChecks = 0;
   #unansweredChecks = 0;
   #removed = false;
+  #introduction: Introduction | undefined;
 
   constructor(options: UpstreamOptions) {
     this.id = options.config.id;
@@ -63,6 +71,18 @@ export class Upstream {
   /** True unless it is unhealthy, dead or removed: at worst, connecting to it failed lately. */
   get usable(): boolean {
     return this.#health === 'healthy' && !this.#removed;
+  }
+
+  /** What it showed last; undefined until then, and again once it has died. */
+  get introduction(): Introduction | undefined {
+    return this.#introduction;
+  }
+
+  /** Keeps what a handshake of the router's own has shown of it. */
+  introduce(introduction: Introduction): void {
+    this.#introduction = introduction;
+    // A check's connection is not kept, so that its answer may lack marks that clients' answers bear.
+    if (introduction.flavour !== 'unknown') this.flavour = introduction.flavour;
   }
 
   /** End of the pause after a failed connect, on the injected clock; undefined if none is in force. */
@@ -156,6 +176,8 @@ export class Upstream {
   #die(reason: string): void {
     if (this.#health === 'dead') return;
     this.#health = 'dead';
+    // What comes back may be something else.
+    this.#introduction = undefined;
     this.#log.error({ upstream: this.id, reason }, 'upstream is dead');
     for (const listener of [...this.#deathListeners]) listener();
   }

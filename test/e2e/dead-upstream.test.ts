@@ -82,11 +82,11 @@ test('an upstream that falls silent is declared dead, and its clients hear of it
   expect(closedAtMs - diedAtMs).toBeLessThan(AT_ONCE_MS);
 });
 
-test('its sessions are unknown at once: they died with it', async () => {
+test('its sessions are refused at once while it is dead, and keep their bindings', async () => {
   const startedMs = performance.now();
   const { status, body } = await ask(pollingTarget(router.url, silent.sid));
   expect(performance.now() - startedMs).toBeLessThan(AT_ONCE_MS);
-  expect([status, JSON.parse(body.toString())]).toMatchObject([400, { code: 1 }]);
+  expect([status, JSON.parse(body.toString())]).toMatchObject([502, { code: 'UPSTREAM_DOWN' }]);
 });
 
 test('new sessions all go to the other one', async () => {
