@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { FLAVOURS, recogniseFlavour, saysSessionUnknown } from '../../src/engineio/flavours.ts';
+import {
+  FLAVOURS,
+  opensOnPreflight,
+  recogniseFlavour,
+  saysSessionUnknown,
+} from '../../src/engineio/flavours.ts';
 import type { SessionAnswer } from '../../src/engineio/flavours.ts';
 import type { Flavour, OpenPacket } from '../../src/engineio/types.ts';
 
@@ -176,4 +181,9 @@ test('every flavour has one entry, and the one that fits all comes last', () => 
 test('only netty and rust answer an unknown upgrade with 101', () => {
   const silent = FLAVOURS.filter(({ wsUnknown }) => wsUnknown === '101-then-close');
   expect(silent.map(({ flavour }) => flavour)).toEqual(['netty', 'rust']);
+});
+
+test('netty and googollee open a session for a preflight, no other family does', () => {
+  const opening = FLAVOURS.map(({ flavour }) => flavour).filter(opensOnPreflight);
+  expect(opening).toEqual(['netty', 'go-googollee']);
 });

@@ -25,7 +25,7 @@ describe('a request without a sid', () => {
     ['a handshake that leaves the transport to python', 'GET', { eio: '4' }, polling],
     ['a client file', 'GET', {}, stateless],
     ['a client file’s head', 'HEAD', {}, stateless],
-    ['a preflight', 'OPTIONS', POLLING, stateless],
+    ['a preflight', 'OPTIONS', POLLING, { kind: 'preflight' }],
     ['a websocket handshake without an upgrade', 'GET', WEBSOCKET, badRequest],
     ['a handshake by HEAD', 'HEAD', POLLING, badMethod],
     ['a handshake by HEAD without transport', 'HEAD', { eio: '4' }, badMethod],
