@@ -195,6 +195,8 @@ function codeOf({ code = '' }: NodeJS.ErrnoException): ErrorCode | undefined {
       return 'HEADERS_TOO_LARGE';
     case 'HPE_CHUNK_EXTENSIONS_OVERFLOW':
       return 'BODY_TOO_LARGE';
+    case 'HPE_INVALID_EOF_STATE':
+      return undefined;
     case 'HPE_INVALID_VERSION':
       return 'HTTP_VERSION';
     case 'ERR_HTTP_REQUEST_TIMEOUT':

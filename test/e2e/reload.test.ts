@@ -1,12 +1,18 @@
 import { once } from 'node:events';
+import type { Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import { loadConfig } from '../../src/config/load.ts';
+import { startRouter } from '../../src/server.ts';
 import { Closers } from '../helpers/closers.ts';
 import { CommandLine } from '../helpers/command-line.ts';
 import { withDeadline } from '../helpers/deadline.ts';
 import { startPatientUpstream } from '../helpers/patient-upstream.ts';
 import type { PatientUpstream } from '../helpers/patient-upstream.ts';
 import { ask, openSession, pollingTarget } from '../helpers/polling.ts';
+import { Queue } from '../helpers/queue.ts';
+import { onRequestHead, startRawUpstream } from '../helpers/raw-upstream.ts';
+import { recordingLog } from '../helpers/recording-log.ts';
 
 const closers = new Closers();
 afterEach(() => closers.close());
@@ -97,4 +103,32 @@ test('an upstream that is taken out loses its sessions, not the requests under w
   held.res.end('4the answer');
   expect((await poll).body.toString()).toBe('4the answer');
   expect((await ask(pollingTarget(url, sid))).body.toString()).toContain('Session ID unknown');
+});
+
+test('a handshake whose upstream a reload takes away is made again on another', async () => {
+  const text = (url: string): string =>
+    JSON.stringify({
+      listen: '127.0.0.1:0',
+      health: { interval: '1h', check: 'tcp' },
+      upstreams: url,
+    });
+  const arrived = new Queue<Socket>();
+  const slow = closers.add(
+    await startRawUpstream((socket) => {
+      onRequestHead(socket, () => arrived.add(socket));
+    }),
+  );
+  const next = await startUpstream('next');
+  const slowUrl = `http://127.0.0.1:${String(slow.port)}`;
+  const { log } = recordingLog();
+  const router = await startRouter(loadConfig({ text: text(slowUrl) }), log);
+  closers.add({ close: () => router.destroy() });
+  const url = `http://127.0.0.1:${String(router.addresses[0]?.port)}`;
+
+  const opened = openSession(url);
+  const socket = await withDeadline(arrived.take(), 5_000, 'the handshake arrives');
+  router.reconfigure(loadConfig({ text: text(next.url) }));
+  const open = '0{"sid":"slow-0","upgrades":[],"pingInterval":25000,"pingTimeout":20000}';
+  socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${String(open.length)}\r\n\r\n${open}`);
+  expect(await opened).toMatch(/^next/);
 });

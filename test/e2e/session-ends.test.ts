@@ -115,6 +115,20 @@ describe('a session is over, and its sid unknown', () => {
   );
 });
 
+test('a session that its server does not know is over, in however many reads it says so', async () => {
+  const sid = await openSession(router.url);
+  const polled = poll(router.url, sid);
+  const { res } = await upstream.request();
+  res.writeHead(400, { 'Content-Type': 'application/json' });
+  res.write('{"code":1,"message":"Session ');
+  // Once the first part has come through, the second cannot be in the same read.
+  await eventually(() => res.socket?.bytesWritten !== 0, 2_000, 'the first part is sent');
+  await new Promise((resolve) => setImmediate(resolve));
+  res.end('ID unknown"}');
+  expect(await polled).toBe(UNKNOWN);
+  expect(router.counter('lostSessions')).toBe(1);
+});
+
 describe('a session goes on', () => {
   test('when a message only looks like a close packet', async () => {
     const sid = await openSession(router.url);
@@ -153,6 +167,11 @@ describe('a session goes on', () => {
     await probe(upgraded, true);
     const begun = await openTunnel();
     await eventually(() => sessions() === 3, 2_000, 'the third session is bound');
+    // A second upgrade that ends says nothing about the first.
+    const second = await openTunnel(upgrading);
+    const over = once(second.server, 'close');
+    second.client.terminate();
+    await withDeadline(over, 2_000, 'the second WebSocket is over');
 
     for (let passedMs = 0; passedMs <= 2 * LIFETIME_MS; passedMs += 5_000) {
       vi.advanceTimersByTime(5_000);

@@ -288,6 +288,29 @@ describe('connections to the upstream', () => {
     expect({ heads: heads.length, sockets }).toEqual({ heads: 1, sockets: 0 });
   });
 
+  test('are no longer used again when the upstream begins to close them, by posts alone', async () => {
+    let closes = false;
+    const raw = await upstreamThat((socket) => {
+      onRequestHead(socket, () => {
+        socket.write(answer, () => {
+          if (closes) setTimeout(() => socket.end(), 1);
+        });
+      });
+    });
+    const front = await startFront(raw.port);
+    const post = async (): Promise<number> =>
+      (await ask(front.port, { method: 'POST' }, 'x')).status;
+    for (let before = -1; before !== raw.sockets.length;) {
+      before = raw.sockets.length;
+      expect(await post()).toBe(200);
+    }
+    closes = true;
+    const statuses: number[] = [];
+    for (let i = 0; i < 40; i += 1) statuses.push(await post());
+    // The first one or two may meet a connection that is just being closed.
+    expect(statuses.slice(3)).toEqual(Array.from({ length: 37 }, () => 200));
+  });
+
   test('that bring more than was asked for are closed, so that no client gets another one’s answer', async () => {
     const raw = await upstreamThat((socket) => {
       onRequestHead(socket, (head) => {
