@@ -30,7 +30,7 @@ const documentedExports = {
 
 export default defineConfig(
   {
-    ignores: ['**/dist/', '**/coverage/', '**/target/', '**/node_modules/', '.cache/'],
+    ignores: ['**/dist/', '**/coverage/', '**/target/', '**/.venv/', '**/node_modules/', '.cache/'],
   },
   {
     linterOptions: { reportUnusedDisableDirectives: 'error' },
