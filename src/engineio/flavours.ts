@@ -77,8 +77,8 @@ export const FLAVOURS: readonly FlavourTraits[] = [
     opens: ({ sid, framing }) => framing !== 'eio4' && /^[0-9a-z]{1,8}$/.test(sid),
     saysUnknown: ({ status, body }) => status === 400 && body.startsWith('invalid sid value'),
   },
-  // socketioxide 5e54e9d: engineioxide sid.rs (12 bytes in base64url), errors.rs, transport/ws.rs.
-  // Its error codes are strings.
+  // socketioxide 5e54e9d, 0.18.9: engineioxide sid.rs (12 bytes in base64url), errors.rs,
+  // transport/ws.rs; observed. Its error codes are strings.
   {
     flavour: 'rust',
     wsUnknown: '101-then-close',
@@ -103,15 +103,19 @@ export const FLAVOURS: readonly FlavourTraits[] = [
     opens: ({ sid }, header) =>
       sid.length === 20 && BASE64URL.test(sid) && bearsNodeHeaders(sid, header),
     saysUnknown: ({ status, contentType, body }) =>
-      status === 400 && (codeOfUnknown(body) === 1 || isUpgradeRefusal(contentType, body)),
+      status === 400 &&
+      (codeOfUnknown(body) === 1 ||
+        (isBareMessage(body) && contentType?.startsWith('text/html') === true)),
   },
-  // zishang520/socket.io b881369 (Go): pkg/utils/base64id.go (18 bytes in base64url), servers/engine. Its
-  // words are Node's, so that "unknown session" always reads as `node`.
+  // zishang520/socket.io 3.0.4 (Go): pkg/utils/base64id.go (18 bytes in base64url), servers/engine
+  // server.go abortUpgrade; observed. Its words over polling are Node's, so that there "unknown session"
+  // reads as `node`; to an upgrade it says the bare message as Node does, in what Go takes it for.
   {
     flavour: 'go-zishang',
     wsUnknown: 'http-400',
     opens: ({ sid }) => sid.length === 24 && BASE64URL.test(sid),
-    saysUnknown: () => false,
+    saysUnknown: ({ status, contentType, body }) =>
+      status === 400 && isBareMessage(body) && contentType === 'text/plain; charset=utf-8',
   },
   {
     flavour: 'unknown',
@@ -160,9 +164,9 @@ function codeOfUnknown(body: string): 1 | '1' | undefined {
   }
 }
 
-/** Node refuses an upgrade with the bare message, and says HTML. */
-function isUpgradeRefusal(contentType: string | undefined, body: string): boolean {
-  return body === 'Session ID unknown' && contentType?.startsWith('text/html') === true;
+/** What an upgrade is refused with, where the words stand alone. */
+function isBareMessage(body: string): boolean {
+  return body === 'Session ID unknown';
 }
 
 function setsBareCookie(sid: string, header: HeaderOf): boolean {

@@ -92,6 +92,11 @@ describe('an answer', () => {
       'node',
     ],
     ['Node to an upgrade', answer(400, 'Session ID unknown', { contentType: 'text/html' }), 'node'],
+    [
+      'zishang to an upgrade',
+      answer(400, 'Session ID unknown', { contentType: 'text/plain; charset=utf-8' }),
+      'go-zishang',
+    ],
     ['socketioxide', answer(400, '{"code":"1","message":"Session ID unknown"}'), 'rust'],
     ['python', answer(400, `"Invalid session ${NODE}"`), 'python'],
     ['python without JSON', answer(400, `Invalid session ${NODE}`), 'python'],
