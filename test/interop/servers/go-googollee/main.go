@@ -20,8 +20,13 @@ import (
 )
 
 const (
-	pingInterval = time.Second
+	// Not the second of the other servers: a poll brings one message, so that a stream holds pongs
+	// up, and some clients give up when they have had none for one interval.
+	pingInterval = 2 * time.Second
 	pingTimeout  = 4 * time.Second
+	// One in a hundred messages that cross an upgrade is lost (session.go, upgrading), so that
+	// the first one waits until it is likely to be over.
+	upgradeTime = 500 * time.Millisecond
 )
 
 func main() {
@@ -31,13 +36,13 @@ func main() {
 		PingTimeout:  pingTimeout,
 	})
 	server.OnConnect("/", func(c socketio.Conn) error {
-		report(event{Event: "connect", Id: c.ID()})
+		report(event{Event: "connect", Id: name + "-" + c.ID()})
 		// The connection's writer starts after this function: here, an emit would wait for ever.
-		go c.Emit("welcome", name)
+		time.AfterFunc(upgradeTime, func() { c.Emit("welcome", name) })
 		return nil
 	})
 	server.OnDisconnect("/", func(c socketio.Conn, reason string) {
-		report(event{Event: "disconnect", Id: c.ID(), Reason: reason})
+		report(event{Event: "disconnect", Id: name + "-" + c.ID(), Reason: reason})
 	})
 	server.OnEvent("/", "echo", func(_ socketio.Conn, p payload) payload { return p })
 	server.OnEvent("/", "whoami", func(socketio.Conn) string { return name })
