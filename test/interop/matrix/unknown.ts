@@ -100,7 +100,7 @@ async function openSession(kind: ServerKind, url: string): Promise<string> {
   return sid;
 }
 
-/** Sends the question over a connection of its own; resolves with all that came until its end. */
+/** Sends the question over a connection of its own; resolves with its answer. */
 async function put({ kind, question, sid }: Target, port: number): Promise<Raw> {
   const revision = kind.revisions.includes(4) ? 4 : 3;
   const transport = question === 'upgrade' ? 'websocket' : 'polling';
@@ -122,10 +122,21 @@ async function put({ kind, question, sid }: Target, port: number): Promise<Raw> 
   const client = new RawClient(port);
   try {
     client.send(`${lines.join('\r\n')}\r\n\r\n${body}`);
-    return read(await client.untilClosed(ANSWER_MS));
+    let closed = false;
+    void client.closed.then(() => (closed = true));
+    // Go's servers keep a connection that they refused to upgrade.
+    const answered = (): boolean => closed || hasItsLength(client.received);
+    await eventually(answered, ANSWER_MS, `${kind.id} answers a ${question}`);
+    return read(client.received);
   } finally {
     client.close();
   }
+}
+
+function hasItsLength(received: string): boolean {
+  const [head = '', body = ''] = received.split(/\r\n\r\n(.*)/s);
+  const length = /^content-length: *(\d+)$/im.exec(head)?.[1];
+  return length !== undefined && body.length >= Number(length);
 }
 
 /** An answer as it came. */
