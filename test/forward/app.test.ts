@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { LINGER_MS } from '../../src/forward/plain-answer.ts';
+import { LINGER_MS } from '../../src/forward/last-bytes.ts';
 import { startAppRouter } from '../helpers/app-router.ts';
 import type { AppRouter } from '../helpers/app-router.ts';
 import { withDeadline } from '../helpers/deadline.ts';
