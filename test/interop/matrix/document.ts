@@ -45,7 +45,7 @@ export async function compose(reports: readonly KindReport[]): Promise<string> {
     ),
     '## Scenario',
     'Every pair goes through these steps, in this order:',
-    STEPS.map(([name], index) => `${index + 1}. ${name}`).join('\n'),
+    STEPS.map(({ name }, index) => `${index + 1}. ${name}`).join('\n'),
     'on each of these ways:',
     WAYS.map((way) => `- ${way}: ${TOPOLOGIES[way]}`).join('\n'),
     '## Results',

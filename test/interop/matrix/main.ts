@@ -48,12 +48,15 @@ function progressOf(pairs: readonly Pair[]): (result: Result) => void {
     count++;
     const { server, client, transports, outcomes } = result;
     const seconds = ((performance.now() - startedAt) / 1000).toFixed(0);
-    const passed = ROUTED.filter((way) => outcomes[way].kind === 'passed').length;
-    const told =
-      outcomes.direct.kind === 'failed' ? 'fails directly' : `${passed} of ${ROUTED.length} passed`;
     const who = `${server.id} × ${client.id}, ${nameOf(transports)}`;
-    console.log(`${seconds.padStart(4)} s ${count}/${pairs.length * 3}  ${who}: ${told}`);
+    console.log(`${seconds.padStart(4)} s ${count}/${pairs.length * 3}  ${who}: ${told(outcomes)}`);
   };
+}
+
+function told({ direct, ...routed }: Result['outcomes']): string {
+  if (direct.kind === 'failed') return `without the router: ${direct.step}: ${direct.why}`;
+  const passed = ROUTED.filter((way) => routed[way].kind === 'passed');
+  return `${passed.length} of ${ROUTED.length} passed`;
 }
 
 function report(reports: readonly KindReport[]): number {

@@ -1,5 +1,6 @@
 import { eventually } from '../../helpers/eventually.ts';
 import type { ClientKind, ClientSession, ServerNode, Transports } from './contract.ts';
+import type { Limit } from './limit.ts';
 import { eventsOf } from './process-server.ts';
 
 /** A session, and which of its server's clients it is. */
@@ -18,15 +19,19 @@ const SEEN_MS = 5000;
  */
 export class Reception {
   readonly #nodes: readonly ServerNode[];
+  readonly #busy: Limit;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(nodes: readonly ServerNode[]) {
+  constructor(nodes: readonly ServerNode[], busy: Limit) {
     this.#nodes = nodes;
+    this.#busy = busy;
   }
 
   /** Connects a client; fails also when the server sees none, or more than one. */
   async connect(client: ClientKind, url: string, transports: Transports): Promise<Guest> {
-    const connected = this.#last.then(() => this.#connect(client, url, transports));
+    const connected = this.#last.then(() =>
+      this.#busy.run(() => this.#connect(client, url, transports)),
+    );
     this.#last = connected.catch(() => undefined);
     return connected;
   }

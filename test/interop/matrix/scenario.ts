@@ -4,6 +4,7 @@ import { withDeadline } from '../../helpers/deadline.ts';
 import { eventually } from '../../helpers/eventually.ts';
 import type { ClientKind, Dialect, Payload, Transports } from './contract.ts';
 import { MAX_MESSAGE_BYTES, PING_INTERVAL_MS, PING_TIMEOUT_MS } from './contract.ts';
+import type { Limit } from './limit.ts';
 import { hasLeft, type Guest, type Reception } from './reception.ts';
 
 /** How the scenario went between one client and one server on one way. */
@@ -18,6 +19,8 @@ export interface Cast {
   readonly transports: Transports;
   readonly url: string;
   readonly reception: Reception;
+  /** For what keeps a core busy; clients that only wait are many. */
+  readonly busy: Limit;
 }
 
 const SIZES_BYTES = [1, 1024, 64 * 1024, MAX_MESSAGE_BYTES] as const;
@@ -36,6 +39,11 @@ class Scene {
 
   constructor(cast: Cast) {
     this.#cast = cast;
+  }
+
+  /** Waits for its turn at what keeps a core busy. */
+  async busy(run: () => Promise<void>): Promise<void> {
+    await this.#cast.busy.run(run);
   }
 
   async connect(): Promise<void> {
@@ -149,18 +157,26 @@ class Scene {
   }
 }
 
+interface Step {
+  readonly name: string;
+  readonly run: (scene: Scene) => Promise<void>;
+}
+
 /** What happens, in this order; a step that fails is the last. */
-export const STEPS: readonly (readonly [name: string, play: (scene: Scene) => Promise<void>])[] = [
-  ['connect', (scene) => scene.connect()],
-  ['20 acknowledged echoes', (scene) => scene.echoes()],
-  ['text, JSON and binary of 1 B, 1 KB, 64 KB and 1 MB', (scene) => scene.payloads()],
-  ['500 numbers, complete and in order', (scene) => scene.stream()],
-  ['the transport asked for', (scene) => scene.transport()],
-  ['idle for longer than a server waits for a pong', (scene) => scene.idle()],
-  ['disconnect, seen by the server', (scene) => scene.disconnect()],
-  ['drop without a word, seen by the server', (scene) => scene.drop()],
-  ['reconnect as a new session', (scene) => scene.reconnect()],
-  ['server closes, seen by both', (scene) => scene.leave()],
+export const STEPS: readonly Step[] = [
+  { name: 'connect', run: (scene) => scene.connect() },
+  { name: '20 acknowledged echoes', run: (scene) => scene.busy(() => scene.echoes()) },
+  {
+    name: 'text, JSON and binary of 1 B, 1 KB, 64 KB and 1 MB',
+    run: (scene) => scene.busy(() => scene.payloads()),
+  },
+  { name: '500 numbers, complete and in order', run: (scene) => scene.busy(() => scene.stream()) },
+  { name: 'the transport asked for', run: (scene) => scene.transport() },
+  { name: 'idle for longer than a server waits for a pong', run: (scene) => scene.idle() },
+  { name: 'disconnect, seen by the server', run: (scene) => scene.disconnect() },
+  { name: 'drop without a word, seen by the server', run: (scene) => scene.drop() },
+  { name: 'reconnect as a new session', run: (scene) => scene.reconnect() },
+  { name: 'server closes, seen by both', run: (scene) => scene.leave() },
 ];
 
 /** Plays the whole scenario once. */
@@ -168,7 +184,7 @@ export async function play(cast: Cast): Promise<Outcome> {
   const scene = new Scene(cast);
   let current = '';
   try {
-    for (const [name, run] of STEPS) {
+    for (const { name, run } of STEPS) {
       current = name;
       await run(scene);
     }

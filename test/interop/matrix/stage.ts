@@ -34,7 +34,13 @@ export async function setStage(kind: ServerKind, redisUrl: string): Promise<Stag
       ['node-1', 'node-2'].map(async (name) => closers.add(await kind.start(name))),
     );
     const upstreams = nodes.map(({ url }) => url);
-    const common = { upstreams, path: pathOf(kind.dialect), log: { access: false } };
+    const common = {
+      upstreams,
+      path: pathOf(kind.dialect),
+      // Servers of Engine.IO 3 would report the sessions of handshake checks as clients.
+      health: { interval: '1h', check: 'tcp' },
+      log: { access: false },
+    };
     const store = { redis: { url: redisUrl, keyPrefix: `${kind.id}:` } };
     const [one, ...two] = await Promise.all(
       [common, { ...common, store }, { ...common, store }].map(async (config) =>

@@ -8,9 +8,11 @@ import type { Pair } from './selection.ts';
 import { setStage, type Stage, type Topology } from './stage.ts';
 import { askForUnknown, type UnknownAnswer } from './unknown.ts';
 
-/** Kinds of servers that run side by side, and scenarios that do: two cores are busy with them. */
+/** Kinds of servers that run side by side, and scenarios, which wait most of their time. */
 const KINDS_AT_ONCE = 3;
-const SCENARIOS_AT_ONCE = 10;
+const SCENARIOS_AT_ONCE = 24;
+/** Enough for two cores: a client, a server and the router share the work. */
+const BUSY_AT_ONCE = 3;
 
 /** What one kind of server has shown. */
 export interface KindReport {
@@ -30,18 +32,23 @@ export async function playAll(
   onResult: OnResult,
 ): Promise<readonly KindReport[]> {
   const redis = await startRedis();
+  // Programs of the kinds end with their standard input; Redis does not.
+  const interrupt = (): void => void redis.close().finally(() => process.exit(1));
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   const kinds = new Limit(KINDS_AT_ONCE);
   const scenarios = new Limit(SCENARIOS_AT_ONCE);
+  const busy = new Limit(BUSY_AT_ONCE);
   const servers = [...new Set(pairs.map(({ server }) => server))];
   try {
     return await Promise.all(
       servers.map((server) => {
         const clients = pairs.filter((pair) => pair.server === server).map(({ client }) => client);
-        const plan = { server, clients, redisUrl: redis.url, scenarios, onResult };
+        const plan = { server, clients, redisUrl: redis.url, scenarios, busy, onResult };
         return kinds.run(() => playKind(plan));
       }),
     );
   } finally {
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     await redis.close();
   }
 }
@@ -51,6 +58,7 @@ interface Plan {
   readonly clients: readonly ClientKind[];
   readonly redisUrl: string;
   readonly scenarios: Limit;
+  readonly busy: Limit;
   readonly onResult: OnResult;
 }
 
@@ -75,14 +83,15 @@ async function playKind(plan: Plan): Promise<KindReport> {
 }
 
 async function playOn(stage: Stage, plan: Plan): Promise<Result[]> {
-  const { server, clients, scenarios, onResult } = plan;
-  const reception = new Reception(stage.nodes);
+  const { server, clients, scenarios, busy, onResult } = plan;
+  const reception = new Reception(stage.nodes, busy);
   const playOne = async (
     client: ClientKind,
     transports: Transports,
     way: Topology,
   ): Promise<Outcome> => {
-    const cast = { client, dialect: server.dialect, transports, url: stage.urls[way], reception };
+    const { dialect } = server;
+    const cast = { client, dialect, transports, url: stage.urls[way], reception, busy };
     return scenarios.run(() => play(cast));
   };
   const playWays = async (client: ClientKind, transports: Transports): Promise<Result> => {
