@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { afterNextReads } from './in-time.ts';
 import { retryDelayMs } from './redis-client.ts';
 import type { SessionCounts, StoreEvents } from './store.ts';
 
@@ -248,7 +249,9 @@ export class RedisBus {
 async function within(ms: number, start: (resolve: () => void) => void): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   await new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
+    timer = setTimeout(() => {
+      afterNextReads(resolve);
+    }, ms);
     start(resolve);
   });
   clearTimeout(timer);

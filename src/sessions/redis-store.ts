@@ -1,5 +1,6 @@
 import type { RedisStoreConfig } from '../config/config.ts';
 import { UnstickyError } from '../errors.ts';
+import { inTime, TIMED_OUT } from './in-time.ts';
 import { Availability } from './redis-availability.ts';
 import type { CommandKind } from './redis-availability.ts';
 import { RedisBus } from './redis-bus.ts';
@@ -137,7 +138,7 @@ export class RedisStore implements SessionStore {
   async #run<T>(kind: CommandKind, command: () => Promise<T>): Promise<T> {
     if (!this.#availability.admits()) throw unavailable('commands time out');
     try {
-      const answer = await command();
+      const answer = await inTime(command(), this.#options.config.commandTimeoutMs);
       this.#availability.succeeded(kind);
       return answer;
     } catch (error) {
@@ -164,7 +165,7 @@ export class RedisStore implements SessionStore {
     const { name, message } = error instanceof Error ? error : new Error(String(error));
     const reason = this.#withoutSecrets(message);
     if (name === 'ReplyError') this.#availability.refused(kind, reason);
-    if (message === 'Command timed out') this.#availability.timedOut();
+    if (message === TIMED_OUT) this.#availability.timedOut();
     return reason;
   }
 

@@ -58,7 +58,8 @@ describe('while Redis is away', () => {
     const lost = events.next('unavailable');
     await server.close();
     await withDeadline(lost, 1_000, 'the loss is told');
-    expect(await slowestFailure(store)).toBeLessThan(50);
+    // Less than the limit of a command: none was waited for.
+    expect(await slowestFailure(store)).toBeLessThan(200);
 
     const back = events.next('available');
     const resubscribed = events.next('gap');
@@ -83,7 +84,8 @@ describe('while Redis is away', () => {
     server.freeze();
     expect(await slowestFailure(store)).toBeLessThan(IN_TIME_MS);
     await withDeadline(lost, 100, 'the freeze is told');
-    expect(await slowestFailure(store)).toBeLessThan(50);
+    // Less than the limit of a command: none was waited for.
+    expect(await slowestFailure(store)).toBeLessThan(200);
 
     const back = events.next('available');
     server.thaw();
