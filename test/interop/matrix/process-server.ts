@@ -1,4 +1,3 @@
-import { eventually } from '../../helpers/eventually.ts';
 import { withFreePort } from '../../helpers/free-port.ts';
 import { startProcess } from '../../helpers/process.ts';
 import type { ServerKind, ServerNode } from './contract.ts';
@@ -51,15 +50,4 @@ export function eventsOf(node: ServerNode, event: string): readonly ServerEvent[
     if (/^\{"event".*\}\s*$/.test(line)) known.events.push(JSON.parse(line) as ServerEvent);
   }
   return known.events.filter((said) => said.event === event);
-}
-
-/** Waits until a node has said this often that a client came or went. */
-export async function untilEvents(
-  node: ServerNode,
-  event: string,
-  count: number,
-  ms: number,
-): Promise<void> {
-  const label = `${node.name} says "${event}" ${count} times`;
-  await eventually(() => eventsOf(node, event).length >= count, ms, label);
 }
