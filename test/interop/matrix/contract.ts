@@ -9,6 +9,12 @@ export type Dialect = 'socket.io' | 'engine.io';
 /** Names of transports as clients are told them, in their order. */
 export type Transports = readonly ('polling' | 'websocket')[];
 
+/** What some servers lose or mangle. */
+export type Fragile = 'binary' | 'non-ASCII text';
+
+/** What a server spoils over each transport. */
+export type Spoils = Readonly<Partial<Record<Transports[number], readonly Fragile[]>>>;
+
 /** Announced by every server that can be told to: short, so that idling across two takes seconds. */
 export const PING_INTERVAL_MS = 1000;
 export const PING_TIMEOUT_MS = 4000;
@@ -48,6 +54,8 @@ export interface ServerKind {
   readonly settings: string;
   readonly dialect: Dialect;
   readonly revisions: readonly Revision[];
+  /** What it spoils without a router as well, and not always: left out of the scenario. */
+  readonly spoils?: Spoils;
   /** Programs that must be on the PATH; a missing one is named and fails the run. */
   readonly needs: readonly string[];
   /** Builds the program unless it is built; cached under the folder. */
@@ -102,6 +110,8 @@ export interface ClientSession {
   leave(): Promise<void>;
   /** Closes in order. */
   disconnect(): Promise<void>;
+  /** Connects once more after its end, with whatever the library has kept, such as cookies. */
+  again(url: string, transports: Transports): Promise<ClientSession>;
   /** Drops its connections without a word: sockets destroyed, or the process killed. */
   drop(): Promise<void>;
   /** Resolves when the connection has ended, whoever ended it. */
@@ -124,5 +134,6 @@ export interface ClientSession {
  *   anything that fails                                  → {"id":n,"error":"why"}
  *   {"event":"closed"}                                   unasked, when the connection has ended
  *
- * One process is one session (reconnection off); `drop` is its SIGKILL. It ends with its input.
+ * One process is one session at a time (reconnection off), and connects again after its end when it
+ * is told to; `drop` is its SIGKILL. It ends with its input.
  */

@@ -48,6 +48,10 @@ export async function compose(reports: readonly KindReport[]): Promise<string> {
     STEPS.map(({ name }, index) => `${index + 1}. ${name}`).join('\n'),
     'on each of these ways:',
     WAYS.map((way) => `- ${way}: ${TOPOLOGIES[way]}`).join('\n'),
+    ...list(
+      'Left out, because the server loses or mangles it without the router as well:',
+      spoils(),
+    ),
     '## Results',
     `Each field: ${WAYS.join(' · ')}. ✓ passed, ✗ failed, – cannot be chosen in the client.`,
     resultTable(results),
@@ -146,6 +150,13 @@ function dropTable(reports: readonly KindReport[]): string {
 function slowest(outcomes: readonly Outcome[]): string {
   const times = outcomes.flatMap((one) => (one.kind === 'passed' ? [one.dropSeenMs] : []));
   return times.length === 0 ? '–' : (Math.max(...times) / 1000).toFixed(1);
+}
+
+/** What is left out of the scenario, a line for a server and a transport. */
+function spoils(): string[] {
+  return SERVERS.flatMap(({ id, spoils: own = {} }) =>
+    Object.entries(own).map(([transport, what]) => `${id}, ${transport}: ${what.join(', ')}`),
+  );
 }
 
 /** A server's rows of the last table: a reason, and to whom it applies. */

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { withDeadline } from '../../helpers/deadline.ts';
-import type { ClientKind, ClientSession, Payload } from './contract.ts';
+import type { ClientKind, ClientSession, Payload, Transports } from './contract.ts';
 import type { Command } from './process-server.ts';
 
 /** A kind of client whose sessions are processes. */
@@ -17,32 +17,40 @@ export function processClient(program: ClientProgram): ClientKind {
   const { command, cwd, ...kind } = program;
   const connect: ClientKind['connect'] = async (url, transports) => {
     const client = new ClientProcess(command(), cwd);
-    try {
-      const welcome = (await client.ask('connect', { url, transports })) as { node: string };
-      return new ProcessSession(client, welcome.node);
-    } catch (error) {
-      await client.kill();
-      throw error;
-    }
+    return open(client, url, transports);
   };
   return { ...kind, connect };
 }
 
+async function open(
+  client: ClientProcess,
+  url: string,
+  transports: Transports,
+): Promise<ClientSession> {
+  const closed = client.nextClosed();
+  try {
+    const welcome = (await client.ask('connect', { url, transports })) as { node: string };
+    return new ProcessSession(client, welcome.node, closed);
+  } catch (error) {
+    await client.kill();
+    throw error;
+  }
+}
+
 /** Every answer of a client has come by then: a machine with all its cores busy is slow. */
 const ANSWER_MS = 30_000;
-/** A client that is told to go and does not is killed. */
-const END_MS = 3000;
+/** A client that has gone in order soon says that its connection has ended. */
+const CLOSED_MS = 5000;
 
 type Answer = { readonly id: number; readonly ok?: unknown; readonly error?: string };
 
 class ClientProcess {
-  /** Settles when the client says that its connection has ended, or ends itself. */
-  readonly closed: Promise<void>;
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #exited: Promise<void>;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
   #stderr = '';
   #lastId = 0;
+  #onClosed: () => void = () => undefined;
 
   constructor([command, args]: Command, cwd: string | undefined) {
     this.#child = spawn(command, args, { cwd, stdio: 'pipe' });
@@ -55,15 +63,18 @@ class ClientProcess {
         resolve();
       });
     });
-    this.closed = new Promise((resolve) => {
-      createInterface(this.#child.stdout).on('line', (line) => {
-        if (!line.startsWith('{')) return;
-        const said = JSON.parse(line) as Answer | { readonly event: string };
-        if ('event' in said) resolve();
-        else this.#waiting.get(said.id)?.(said);
-      });
-      void this.#exited.then(resolve);
+    createInterface(this.#child.stdout).on('line', (line) => {
+      if (!line.startsWith('{')) return;
+      const said = JSON.parse(line) as Answer | { readonly event: string };
+      if ('event' in said) this.#onClosed();
+      else this.#waiting.get(said.id)?.(said);
     });
+  }
+
+  /** Settles when the client says the next time that its connection has ended, or ends itself. */
+  async nextClosed(): Promise<void> {
+    const said = new Promise<void>((resolve) => (this.#onClosed = resolve));
+    await Promise.race([said, this.#exited]);
   }
 
   async ask(what: string, more: Readonly<Record<string, unknown>> = {}): Promise<unknown> {
@@ -82,16 +93,6 @@ class ClientProcess {
     }
   }
 
-  /** Ends the process in order. */
-  async end(): Promise<void> {
-    this.#child.stdin.end();
-    try {
-      await withDeadline(this.#exited, END_MS, 'the client ended with its input');
-    } catch {
-      await this.kill();
-    }
-  }
-
   async kill(): Promise<void> {
     this.#child.kill('SIGKILL');
     await this.#exited;
@@ -103,10 +104,10 @@ class ProcessSession implements ClientSession {
   readonly closed: Promise<void>;
   readonly #client: ClientProcess;
 
-  constructor(client: ClientProcess, node: string) {
+  constructor(client: ClientProcess, node: string, closed: Promise<void>) {
     this.#client = client;
     this.node = node;
-    this.closed = client.closed;
+    this.closed = closed;
   }
 
   async transport(): Promise<'polling' | 'websocket' | undefined> {
@@ -128,12 +129,15 @@ class ProcessSession implements ClientSession {
 
   async leave(): Promise<void> {
     await this.#client.ask('leave');
-    await this.#client.end();
   }
 
   async disconnect(): Promise<void> {
     await this.#client.ask('disconnect');
-    await this.#client.end();
+  }
+
+  async again(url: string, transports: Transports): Promise<ClientSession> {
+    await withDeadline(this.closed, CLOSED_MS, 'the client says that its connection has ended');
+    return open(this.#client, url, transports);
   }
 
   async drop(): Promise<void> {

@@ -1,5 +1,5 @@
 import { eventually } from '../../helpers/eventually.ts';
-import type { ClientKind, ClientSession, ServerNode, Transports } from './contract.ts';
+import type { ClientSession, ServerNode } from './contract.ts';
 import type { Limit } from './limit.ts';
 import { eventsOf } from './process-server.ts';
 
@@ -9,6 +9,8 @@ export interface Guest {
   readonly node: ServerNode;
   /** What the server calls it. */
   readonly id: string;
+  /** How often the server had said that a client of this name has gone: netty gives names again. */
+  readonly earlierDepartures: number;
 }
 
 const SEEN_MS = 5000;
@@ -27,18 +29,16 @@ export class Reception {
     this.#busy = busy;
   }
 
-  /** Connects a client; fails also when the server sees none, or more than one. */
-  async connect(client: ClientKind, url: string, transports: Transports): Promise<Guest> {
-    const connected = this.#last.then(() =>
-      this.#busy.run(() => this.#connect(client, url, transports)),
-    );
+  /** Lets a client connect; fails also when the server sees none, or more than one. */
+  async admit(connect: () => Promise<ClientSession>): Promise<Guest> {
+    const connected = this.#last.then(() => this.#busy.run(() => this.#admit(connect)));
     this.#last = connected.catch(() => undefined);
     return connected;
   }
 
-  async #connect(client: ClientKind, url: string, transports: Transports): Promise<Guest> {
+  async #admit(connect: () => Promise<ClientSession>): Promise<Guest> {
     const before = this.#nodes.map((node) => arrivals(node).length);
-    const session = await client.connect(url, transports);
+    const session = await connect();
     try {
       const index = this.#nodes.findIndex(({ name }) => name === session.node);
       const node = this.#nodes[index];
@@ -49,7 +49,7 @@ export class Reception {
       if (id === undefined || others.length > 0) {
         throw new Error(`${node.name} sees ${others.length + 1} clients instead of one`);
       }
-      return { session, node, id };
+      return { session, node, id, earlierDepartures: departures(node, id) };
     } catch (error) {
       await session.drop();
       throw error;
@@ -58,8 +58,12 @@ export class Reception {
 }
 
 /** True once the server has said that this client is gone. */
-export function hasLeft({ node, id }: Guest): boolean {
-  return eventsOf(node, 'disconnect').some((said) => said.id === id);
+export function hasLeft({ node, id, earlierDepartures }: Guest): boolean {
+  return departures(node, id) > earlierDepartures;
+}
+
+function departures(node: ServerNode, id: string): number {
+  return eventsOf(node, 'disconnect').filter((said) => said.id === id).length;
 }
 
 function arrivals(node: ServerNode): string[] {

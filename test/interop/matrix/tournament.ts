@@ -90,8 +90,8 @@ async function playOn(stage: Stage, plan: Plan): Promise<Result[]> {
     transports: Transports,
     way: Topology,
   ): Promise<Outcome> => {
-    const { dialect } = server;
-    const cast = { client, dialect, transports, url: stage.urls[way], reception, busy };
+    const { dialect, spoils = {} } = server;
+    const cast = { client, dialect, transports, spoils, url: stage.urls[way], reception, busy };
     return scenarios.run(() => play(cast));
   };
   const playWays = async (client: ClientKind, transports: Transports): Promise<Result> => {

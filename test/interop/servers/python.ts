@@ -24,6 +24,19 @@ const asgi = processServer({
   command: (port, name) => [line5.python, [join(FOLDER, 'asgi.py'), String(port), name]],
 });
 
+/** What it sends on connect stands behind the open packet, in the same answer. */
+const engine = processServer({
+  ...COMMON,
+  id: 'python-engineio',
+  library: 'python-engineio',
+  dialect: 'engine.io',
+  version: line5.version('python-engineio'),
+  settings: `ASGI on uvicorn ${line5.version('uvicorn')}`,
+  revisions: [4],
+  build: () => line5.build(),
+  command: (port, name) => [line5.python, [join(FOLDER, 'engine.py'), String(port), name]],
+});
+
 const wsgi = processServer({
   ...COMMON,
   id: 'python-wsgi',
@@ -51,5 +64,5 @@ const eio3 = processServer({
   ],
 });
 
-/** Both lines of python-socketio, in the servers that they can run in. */
-export const pythonServers: readonly ServerKind[] = [asgi, wsgi, eio3];
+/** Both lines of python-socketio, in the servers that they can run in, and what the newer stands on. */
+export const pythonServers: readonly ServerKind[] = [asgi, wsgi, eio3, engine];

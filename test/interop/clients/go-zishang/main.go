@@ -29,7 +29,7 @@ type request struct {
 }
 
 func main() {
-	client := &client{closed: make(chan struct{})}
+	client := &client{}
 	lines := bufio.NewReader(os.Stdin)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -94,6 +94,8 @@ func (c *client) connect(url string, names []string) (any, error) {
 	options.SetTransports(inOrder(names))
 	manager := socket.NewManager(url, options)
 	c.socket = manager.Socket("/", nil)
+	closed := make(chan struct{})
+	c.closed = closed
 
 	node := make(chan any, 1)
 	failed := make(chan error, 2)
@@ -102,7 +104,7 @@ func (c *client) connect(url string, names []string) (any, error) {
 	_ = c.socket.Once("connect_error", fail)
 	_ = c.socket.Once("disconnect", func(reason ...any) {
 		fail(reason...)
-		close(c.closed)
+		close(closed)
 		say(map[string]any{"event": "closed"})
 	})
 	select {

@@ -47,6 +47,10 @@ def disconnect(*_):
 
 
 async def connect(url, transports):
+    # The handler of a disconnect runs before the library is ready for the next session.
+    while sio.eio.state != "disconnected":
+        await asyncio.sleep(0.01)
+    closed.clear()
     await sio.connect(url, transports=transports, **({"wait_timeout": WELCOME_S} if waits else {}))
     return {"node": await asyncio.wait_for(welcomes.get(), WELCOME_S)}
 

@@ -75,11 +75,15 @@ public final class EchoClient {
 
     socket = IO.socket(request.getString("url"), options);
     socket.io().once(Manager.EVENT_TRANSPORT, args -> follow((Transport) args[0]));
-    // Before an event that came ahead of the connect packet, the newer line repeats its name.
-    socket.once("welcome", args -> answer(id, object("node", args[args.length - 1])));
+    socket.once("welcome", args -> answer(id, object("node", welcomed(args))));
     socket.once(Socket.EVENT_CONNECT_ERROR, args -> fail(id, args[0]));
     socket.once(Socket.EVENT_DISCONNECT, args -> print(object("event", "closed")));
     socket.connect();
+  }
+
+  /** An event that came ahead of the connect packet has its name again before what it says. */
+  private static Object welcomed(Object[] args) {
+    return args[0].equals("welcome") ? args[1] : args[0];
   }
 
   /** The library tells of transports that it tries, but not which one is in use. */

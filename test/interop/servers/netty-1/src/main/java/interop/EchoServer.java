@@ -15,6 +15,8 @@ import java.lang.reflect.Field;
 import java.util.Base64;
 import java.util.Map;
 import java.util.Queue;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -40,6 +42,8 @@ public final class EchoServer {
       System.err.println("cannot listen on " + port + ": " + failure.getMessage());
       System.exit(2);
     }
+    Executors.newSingleThreadScheduledExecutor()
+        .scheduleAtFixedRate(() -> nudge(server), 0, 200, TimeUnit.MILLISECONDS);
     print("ready " + node + " " + port);
     while (System.in.read() != -1) {
       continue;
@@ -51,6 +55,8 @@ public final class EchoServer {
     Configuration configuration = new Configuration();
     configuration.setHostname("127.0.0.1");
     configuration.setPort(port);
+    // A port that was free a moment ago may still remember old connections.
+    configuration.getSocketConfig().setReuseAddress(true);
     configuration.setBossThreads(1);
     configuration.setWorkerThreads(4);
     configuration.setPingInterval(1000);
@@ -86,6 +92,18 @@ public final class EchoServer {
         });
   }
 
+  /**
+   * Sends something to who polls. A client that upgrades waits for its last poll to end; the library
+   * ends one poll, and if the client was quick to poll again, nothing but a message ends that one.
+   */
+  private static void nudge(SocketIOServer server) {
+    for (SocketIOClient client : server.getAllClients()) {
+      if (client.getTransport() == Transport.POLLING && waiting(client).isEmpty()) {
+        client.sendEvent("nudge");
+      }
+    }
+  }
+
   private static void answerEvents(SocketIOServer server, String node) {
     server.addEventListener(
         "echo", Object.class, (client, value, ack) -> ack.sendAckData(asSent(value, ack)));
@@ -115,8 +133,7 @@ public final class EchoServer {
    * its queue before it looks at its limit of 50. The queue can be refilled while it is emptied.
    */
   private static void stream(SocketIOClient client, int count) {
-    Queue<Packet> waiting =
-        ((NamespaceClient) client).getBaseClient().getPacketsQueue(Transport.POLLING);
+    Queue<Packet> waiting = waiting(client);
     int next = 0;
     while (next < count && client.getNamespace().getClient(client.getSessionId()) != null) {
       LockSupport.parkNanos(1_000_000);
@@ -124,6 +141,10 @@ public final class EchoServer {
       int end = Math.min(count, next + 16);
       while (next < end) client.sendEvent("n", next++);
     }
+  }
+
+  private static Queue<Packet> waiting(SocketIOClient client) {
+    return ((NamespaceClient) client).getBaseClient().getPacketsQueue(Transport.POLLING);
   }
 
   /** The library hands over bytes as text in base64 unless the listener takes nothing but bytes. */
