@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  hasBody,
   headerCount,
   headerValue,
   listContains,
@@ -250,4 +251,15 @@ describe('reading raw headers', () => {
     expect(listContains('upgrade-insecure', 'upgrade')).toBe(false);
     expect(listContains('', 'upgrade')).toBe(false);
   });
+});
+
+test.each([
+  [[], false],
+  [['Content-Length', '0'], false],
+  [['content-length', '1'], true],
+  [['Content-Length', '00'], true],
+  [['Transfer-Encoding', 'chunked'], true],
+  [['TRANSFER-ENCODING', 'gzip', 'Content-Length', '0'], true],
+])('a request with %j has a body: %s', (rawHeaders, expected) => {
+  expect(hasBody(rawHeaders)).toBe(expected);
 });
